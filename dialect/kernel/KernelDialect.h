@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef MSA_DIALECT_KERNEL_KERNELDIALECT_H
+#define MSA_DIALECT_KERNEL_KERNELDIALECT_H
+
+#include "dialect/MSAOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialect/kernel/KernelDialect.h.inc"
+
+#define GET_OP_CLASSES
+#include "dialect/kernel/KernelOps.h.inc"
+
+#endif // MSA_DIALECT_KERNEL_KERNELDIALECT_H
