@@ -35,13 +35,13 @@ def MSA_BindOp : MSA_Op<"bind", [Pure, AttrSizedOperandSegments]> {
     - C2: all tensors (and `documents`) have the same number of rows.
 
     ```mlir
-    %bank = msa.bind %rk documents %doc : tensor<?x4x32xf32>, tensor<?xi64> -> !msa.bank<rk: 4x32xf32>
+    %bank = msa.bind %rk documents %doc : tensor<?x4x32xf32> documents tensor<?xi64> -> !msa.bank<rk: 4x32xf32>
     ```
   }];
   let arguments = (ins Variadic<MSA_FloatTensor>:$rows, Optional<MSA_I64Vector>:$documents);
   let results = (outs MSA_BankType:$bank);
   let assemblyFormat = [{
-    $rows (`documents` $documents^)? attr-dict `:` type($rows) (`,` `documents` type($documents)^)? `->` type($bank)
+    $rows (`documents` $documents^)? attr-dict `:` type($rows) (`documents` type($documents)^)? `->` type($bank)
   }];
   let hasVerifier = 1;
 }

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef MSA_CODEGEN_CPU_PASSES_H
+#define MSA_CODEGEN_CPU_PASSES_H
+
+#include "codegen/cpu/CPUTarget.h"
+#include "dialect/exec/ExecDialect.h"
+#include "dialect/kernel/KernelDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace msa::cpu {
+
+#define GEN_PASS_DECL
+#include "codegen/cpu/Passes.h.inc"
+
+#define GEN_PASS_REGISTRATION
+#include "codegen/cpu/Passes.h.inc"
+
+// What LowerKernelsToVector.cpp runs, one function for each file that lowers kernel ops. Add yours here and there.
+// void populateLowerMatmulPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+
+} // namespace msa::cpu
+
+#endif // MSA_CODEGEN_CPU_PASSES_H

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tools/RegisterAll.h"
+#include "codegen/cpu/Passes.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/InitAllPasses.h"
+#include "passes/Passes.h"
+
+void msa::registerAllDialects(mlir::DialectRegistry &registry) {
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  registry.insert<MSADialect, exec::ExecDialect, kernel::KernelDialect, onnx::OnnxDialect>();
+}
+
+void msa::registerAllPasses() {
+  mlir::registerAllPasses();
+  registerMSAPasses();
+  cpu::registerMSACPUPasses();
+}
