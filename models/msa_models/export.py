@@ -77,9 +77,9 @@ def decoder_entries(net, trace=False):
     return [encode, prefill, decode]
 
 
-def write_json(path, value):
+def write_json(path, value, indent=2):
     with open(path + ".partial", "w", encoding="utf-8") as f:
-        json.dump(value, f, indent=2, ensure_ascii=False)
+        json.dump(value, f, indent=indent, ensure_ascii=False)
         f.write("\n")
     os.replace(path + ".partial", path)
 
