@@ -18,6 +18,9 @@
 #define GET_TYPEDEF_CLASSES
 #include "dialect/onnx/OnnxTypes.h.inc"
 
+#define GET_ATTRDEF_CLASSES
+#include "dialect/onnx/OnnxAttrs.h.inc"
+
 #define GET_OP_CLASSES
 #include "dialect/onnx/OnnxOps.h.inc"
 
