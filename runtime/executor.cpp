@@ -126,11 +126,12 @@ public:
   Status run() {
     int64_t start = options.profile ? msa_profile::now() : 0;
     Status status = prepare();
+    bool begun = status.ok();
     for (index = 0; status.ok() && index < entry.commandCount; ++index)
       status = step(program->commands[entry.firstCommand + index]);
     if (status.ok())
       status = finish();
-    if (!status.ok())
+    if (begun && !status.ok())
       dropFailedBuffers();
     if (options.profile)
       options.profile->record({entry.name, "run", "", "", 0, 0, start - options.profile->start, msa_profile::now() - start});
@@ -533,10 +534,7 @@ private:
         continue;
       uint32_t aliasInput = invocation->outputPort(i).aliasInput;
       bool aliases = aliasInput != kNone && invocation->inputs[aliasInput].buffer == output.buffer;
-      bool isInput = false; // a clash that checkOverlaps refused: nothing was written
-      for (const InputBinding &input : invocation->inputs)
-        isInput |= input.buffer == output.buffer;
-      if (!aliases && !isInput)
+      if (!aliases)
         output.buffer->rows = 0;
     }
   }

@@ -163,18 +163,18 @@ void ThreadPool::run(Body body, void *argument, int64_t tiles, void *callerScrat
   job.tiles = tiles;
   job.cancel = cancel;
 
+  // Four ranges a thread: enough to even out unequal tiles, few enough to keep neighbours together. Where a cancel must be
+  // noticed in time, more, down to a tile each.
+  int64_t ranges = int64_t(workerCount + 1) * (cancel ? 256 : 4);
+  job.chunk = tiles < ranges ? 1 : tiles / ranges;
+
   if (workerCount == 0 || tiles == 1) {
-    // Ranges only so that a cancel is noticed in time.
-    job.chunk = cancel ? (tiles + 15) / 16 : tiles;
+    if (!cancel)
+      job.chunk = tiles;
     while (job.runOne(callerScratch)) {
     }
     return;
   }
-
-  // Four ranges a thread: enough to even out unequal tiles, few enough to keep neighbours together.
-  job.chunk = tiles / (int64_t(workerCount + 1) * 4);
-  if (job.chunk < 1)
-    job.chunk = 1;
 
   pthread_mutex_lock(&mutex);
   if (!offers) {
