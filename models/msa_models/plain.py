@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .checkpoint import CheckpointError
-from .decoder import RmsNorm, Rotary
+from .decoder import Rotary
 from .export import quiet
 from .retriever import Embeddings, Residual, read_encoder, source_folder
 
@@ -90,6 +90,18 @@ DECODERS = {
     "decoder-b": DecoderSize(8, 1024, 16, 8, 128, 3072, 32768),
     "decoder-tiny": DecoderSize(2, 64, 4, 2, 16, 128, 256),
 }
+
+
+class RmsNorm(nn.Module):
+    """Spelt out, as most published models have it; the legacy exporter has no other."""
+
+    def __init__(self, size, epsilon):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(size))
+        self.epsilon = epsilon
+
+    def forward(self, x):
+        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.epsilon))
 
 
 class _DecoderLayer(nn.Module):

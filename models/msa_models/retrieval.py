@@ -30,7 +30,7 @@ class Retriever:
     def tokenize(self, text):
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def add(self, texts, windows_per_call=4, progress=lambda done: None):
+    def add(self, texts, windows_per_call=2, progress=lambda done: None):
         """Encodes and appends documents, numbered on from those already there. Windows of similar length share a call,
         which changes no result."""
         windows = []  # (document, ids)

@@ -21,13 +21,19 @@ def _chunks(doc, pos, chunk_length):
     return start.long().cumsum(0) - 1, doc[start]
 
 
+def _largest(index, x, count):
+    """The elementwise maximum of the rows of x that share an index, for indices 0 to count - 1."""
+    out = x.new_full((count,) + x.shape[1:], float("-inf"))
+    return out.scatter_reduce_(0, index.reshape(-1, *[1] * (x.dim() - 1)).expand_as(x), x, "amax")
+
+
 def compress(x, doc, pos, chunk_length=64, reduce="mean", normalize=0, epsilon=1e-12):
     """Pools each chunk's tokens: over its real length where the last one of a document is shorter."""
     index, chunk_doc = _chunks(doc, pos, chunk_length)
     shape = (len(chunk_doc),) + x.shape[1:]
     wide = _wide(x)
     if reduce == "max":
-        z = wide.new_full(shape, float("-inf")).index_reduce_(0, index, wide, "amax")
+        z = _largest(index, wide, len(chunk_doc))
     else:
         count = torch.bincount(index, minlength=len(chunk_doc)).to(wide.dtype)
         z = wide.new_zeros(shape).index_add_(0, index, wide) / count.reshape(-1, *[1] * (x.dim() - 1))
@@ -61,7 +67,7 @@ def document_scores(q, keys, chunk_doc, query_mask, head_reduce="mean", query_re
     b = {"max": lambda: a.amax(0), "mean": lambda: a.mean(0), "last": lambda: a[-1]}[query_reduce]()
     numbers, index = torch.unique_consecutive(chunk_doc, return_inverse=True)
     if chunk_reduce == "max":
-        return numbers, b.new_full((len(numbers),), float("-inf")).index_reduce_(0, index, b, "amax")
+        return numbers, _largest(index, b, len(numbers))
     total = b.new_zeros(len(numbers)).index_add_(0, index, b)
     return numbers, total / torch.bincount(index, minlength=len(numbers)).to(b.dtype)
 
