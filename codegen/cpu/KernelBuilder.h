@@ -22,6 +22,7 @@
 #include "mlir/IR/Value.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/SmallVector.h"
+#include <type_traits>
 
 namespace msa::cpu {
 
@@ -75,6 +76,12 @@ public:
   void ifThen(Value condition, llvm::function_ref<void()> then);
   void ifThenElse(Value condition, llvm::function_ref<void()> then, llvm::function_ref<void()> otherwise);
   Values ifThenElse(Value condition, llvm::function_ref<Values()> then, llvm::function_ref<Values()> otherwise);
+  /// For lambdas that give values, which would fit both of the above.
+  template <typename Then, typename Otherwise>
+    requires std::is_same_v<std::invoke_result_t<Then &>, Values>
+  Values ifThenElse(Value condition, Then &&then, Otherwise &&otherwise) {
+    return ifThenElse(condition, llvm::function_ref<Values()>(then), llvm::function_ref<Values()>(otherwise));
+  }
   /// Runs `body` while `condition` of the carried values holds; gives the last carried values.
   Values whileLoop(ValueRange init, llvm::function_ref<Value(ValueRange carried)> condition,
                    llvm::function_ref<Values(ValueRange carried)> body);
@@ -147,6 +154,7 @@ public:
                   llvm::function_ref<Value(int64_t i, Value k)> a, llvm::function_ref<Value(Value k, int64_t j)> b);
 
 private:
+  bool scalarizesMasked(mlir::Type element) const;
   Value constantLike(Value like, double value);
   Value intConstantLike(Value like, int32_t value);
   mlir::TypedAttr splatInteger(mlir::Type type, int32_t value);
