@@ -280,3 +280,22 @@ def test_torch_operators_trace_like_they_compute():
         (torch.ops.msa.replace, (torch.randn(5, 8), torch.rand(5), torch.randn(3, 8))),
     ]:
         torch.library.opcheck(op, args, test_utils=tests)
+
+
+def test_node_cases_hold_in_onnxruntime(tmp_path):
+    """The cases that the compiler is tested with agree with the bodies too."""
+    import json
+
+    import node_cases
+    from onnx import numpy_helper
+    assert node_cases.msa(tmp_path) == len(list(tmp_path.iterdir())) == 76
+    for case in sorted(tmp_path.iterdir()):
+        def load(kind):
+            paths = sorted((case / "test_data_set_0").glob(f"{kind}_*.pb"))
+            return [numpy_helper.to_array(onnx.TensorProto.FromString(p.read_bytes())) for p in paths]
+        bounds = json.loads((case / "data.json").read_text())
+        s = onnxruntime.InferenceSession(str(case / "model.onnx"), providers=["CPUExecutionProvider"])
+        actual = s.run(None, dict(zip([i.name for i in s.get_inputs()], load("input"), strict=True)))
+        for got, want in zip(actual, load("output"), strict=True):
+            assert got.shape == want.shape and got.dtype == want.dtype
+            np.testing.assert_allclose(got, want, **bounds)
