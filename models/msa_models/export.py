@@ -150,7 +150,8 @@ def quiet():
     """Warnings as one line on stderr each, and the exporter's own chatter off."""
     import logging
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-XX
+    warnings.filterwarnings("ignore", module=r"(torch|onnxscript|copyreg)")
+    warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
     warnings.showwarning = lambda message, *rest, **more: print(f"warning: {message}", file=sys.stderr)
 
 
