@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "codegen/cpu/DotTile.h"
+#include "codegen/cpu/SpanRows.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace msa::cpu;
+using Values = KernelBuilder::Values;
+
+static constexpr int64_t partialSums = 16;
+
+DotTile DotTile::many(const CPUTarget &target) { return target.registers >= 32 ? DotTile{4, 4} : DotTile{2, 3}; }
+DotTile DotTile::single(const CPUTarget &target) { return target.registers >= 32 ? DotTile{1, 8} : DotTile{1, 6}; }
+
+/// Concatenates halves or other groups of two vectors and adds: lane i of the result is from[low[i]] + from[high[i]].
+static Value addShuffled(KernelBuilder &k, Value a, Value b, ArrayRef<int64_t> low, ArrayRef<int64_t> high) {
+  Value x = vector::ShuffleOp::create(k.getBuilder(), k.getLoc(), a, b, low);
+  Value y = vector::ShuffleOp::create(k.getBuilder(), k.getLoc(), a, b, high);
+  return k.addF(x, y);
+}
+
+/// One vector whose lane i is the halving sum of vector i; at most `lanes` vectors. Two vectors of groups become one with
+/// groups of half the size. Vectors are paired so that groups of 4 lanes and less never leave their 128 bits: every
+/// shuffle is one cheap instruction.
+static Value sumEach(KernelBuilder &k, ArrayRef<Value> sums) {
+  int64_t lanes = k.lanes(), blocks = lanes / 4;
+  Value none = ub::PoisonOp::create(k.getBuilder(), k.getLoc(), k.vectorType());
+  // Vector `block + blocks * j` ends up in lane 4 * block + j.
+  Values level(lanes, none);
+  for (auto [i, sum] : llvm::enumerate(sums))
+    level[i / 4 + blocks * (i % 4)] = sum;
+
+  for (int64_t group = lanes; group > 1; group /= 2) {
+    SmallVector<int64_t> low, high;
+    auto take = [&](int64_t start) {
+      for (int64_t i = 0; i < group / 2; ++i) {
+        low.push_back(start + i);
+        high.push_back(start + group / 2 + i);
+      }
+    };
+    if (group > 4) {
+      for (int64_t start = 0; start < 2 * lanes; start += group)
+        take(start);
+    } else {
+      // Within each 128 bits: what comes from the first vector, then what comes from the second.
+      for (int64_t block = 0; block < blocks; ++block)
+        for (int64_t from : {0, 1})
+          for (int64_t i = 0; i < 4; i += group)
+            take(from * lanes + 4 * block + i);
+    }
+    Values next;
+    for (size_t i = 0; i < level.size(); i += 2)
+      next.push_back(level[i] == none && level[i + 1] == none ? none : addShuffled(k, level[i], level[i + 1], low, high));
+    level = next;
+  }
+  return level.front();
+}
+
+Value msa::cpu::dotProducts(KernelBuilder &k, DotTile tile, Value matrix, ArrayRef<Values> query, ValueRange key,
+                            Type element, int64_t length) {
+  OpBuilder &b = k.getBuilder();
+  int64_t lanes = k.lanes(), parts = partialSums / lanes, products = tile.queries * tile.keys;
+  int64_t elementBytes = element.getIntOrFloatBitWidth() / 8;
+  int64_t whole = length / partialSums * partialSums;
+
+  // Accumulator (part * queries + query) * keys + key. Part by part, so that on narrow vectors the query's vectors of
+  // one part need not outlive it.
+  auto step = [&](Value j, int64_t count, Values sums) {
+    for (int64_t part = 0; part < parts; ++part) {
+      int64_t active = std::min(count - part * lanes, lanes);
+      if (active <= 0)
+        continue;
+      Value offset = k.add(j, part * lanes);
+      Values rows;
+      for (int64_t q = 0; q < tile.queries; ++q) {
+        Values indices = query[q];
+        indices.push_back(offset);
+        rows.push_back(k.loadVector(matrix, indices, active < lanes ? k.mask(k.index(active)) : Value()));
+      }
+      for (int64_t c = 0; c < tile.keys; ++c) {
+        Value address = offsetPointer(k, key[c], k.mul(j, elementBytes), part * lanes * elementBytes);
+        Value row = k.toF32(loadElements(k, address, element, lanes, active));
+        for (int64_t q = 0; q < tile.queries; ++q) {
+          Value &sum = sums[(part * tile.queries + q) * tile.keys + c];
+          sum = k.fma(rows[q], row, sum);
+        }
+      }
+    }
+    return sums;
+  };
+
+  Values sums(parts * products, k.zero());
+  if (whole)
+    sums = k.forLoop(k.index(0), k.index(whole), partialSums, sums,
+                     [&](Value j, ValueRange carried) { return step(j, partialSums, Values(carried)); });
+  if (whole < length)
+    sums = step(k.index(whole), length - whole, sums);
+
+  for (int64_t part = 1; part < parts; ++part)
+    for (int64_t i = 0; i < products; ++i)
+      sums[i] = k.addF(sums[i], sums[part * products + i]);
+  Value all = sumEach(k, ArrayRef<Value>(sums).take_front(products));
+  if (products == lanes)
+    return all;
+  return vector::ExtractStridedSliceOp::create(b, k.getLoc(), all, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{products},
+                                               ArrayRef<int64_t>{1});
+}

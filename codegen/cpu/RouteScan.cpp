@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+//===- RouteScan.cpp - score a bank and keep its best documents -----------===//
+//
+// A tile scores its rows in blocks, so that keys come from memory once and every question token meets them in cache:
+//
+//   for each block of rows of the tile's documents          (addresses of its rows: spans end here)
+//     for each few rows of the block
+//       for each few tokens that take part
+//         for each head: inner products (DotTile.h), times scale, into the heads' reduction
+//         into the tokens' reduction
+//     for each row of the block: into its document's reduction; a finished document goes to the tile's list
+//
+// What is rounded, in order, all in f32: the inner product; times scale; heads added ascending, then divided by their
+// number; tokens added ascending, then divided by their number; chunks added ascending, then divided by their number.
+// A maximum with a NaN is NaN. A document whose score is NaN ranks after all numbers. Where no token takes part every
+// score is -infinity (max) or NaN (mean, last).
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/cpu/DotTile.h"
+#include "codegen/cpu/Passes.h"
+#include "codegen/cpu/RankedList.h"
+#include "codegen/cpu/SpanRows.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/PatternMatch.h"
+
+using namespace mlir;
+using namespace msa::cpu;
+using msa::Reduce;
+using Values = KernelBuilder::Values;
+
+namespace {
+
+/// Rows whose scores are held at once: a multiple of every tile's number of keys.
+constexpr int64_t blockRows = 48;
+
+class RouteScan {
+public:
+  RouteScan(KernelBuilder &k, const CPUTarget &target, msa::kernel::RouteScanOp op)
+      : k(k), op(op), target(target), keys(k, op.getKeys(), op.getRow(), op.getElement()),
+        addresses(k.carve(op.getScratch(), 0, {blockRows}, k.getBuilder().getI64Type())),
+        rowScores(k.carve(op.getScratch(), blockRows * sizeof(int64_t), {blockRows})) {
+    auto query = cast<MemRefType>(op.getQuery().getType());
+    heads = query.getDimSize(1);
+    length = query.getDimSize(2);
+    keyHeads = op.getRow() / length;
+    rows = k.dim(op.getDocuments(), 0);
+    capacity = k.dim(op.getScores(), 1);
+  }
+
+  void emit() {
+    findTokens();
+    k.forLoop(op.getLo(), op.getHi(), 1, [&](Value tile) { emitTile(tile); });
+  }
+
+private:
+  void findTokens();
+  Value firstDocumentFrom(Value row);
+  void emitTile(Value tile);
+  Value writeAddresses(Value cursor, Value row, Value end);
+  void scoreBlock(Value count, DotTile tile);
+  Value scoreTokens(DotTile tile, ValueRange key, Value token, Value state);
+  Values reduceRows(Value tile, Value row, Value count, Value end, ValueRange carried);
+
+  Value loadDocument(Value row) { return k.loadRaw(op.getDocuments(), {row}); }
+  Value start(Reduce reduce, int64_t lanes) {
+    double value = reduce == Reduce::max ? -std::numeric_limits<double>::infinity()
+                   : reduce == Reduce::last ? std::numeric_limits<double>::quiet_NaN() : 0.0;
+    Value scalar = k.scalar(value);
+    return lanes ? vector::BroadcastOp::create(k.getBuilder(), k.getLoc(), k.vectorType(lanes), scalar) : scalar;
+  }
+  Value combine(Reduce reduce, Value a, Value b) {
+    if (reduce == Reduce::max)
+      return arith::MaximumFOp::create(k.getBuilder(), k.getLoc(), a, b);
+    return reduce == Reduce::mean ? k.addF(a, b) : b;
+  }
+  Value toFloat(Value index) {
+    Value integer = arith::IndexCastOp::create(k.getBuilder(), k.getLoc(), k.getBuilder().getI64Type(), index);
+    return arith::SIToFPOp::create(k.getBuilder(), k.getLoc(), k.getBuilder().getF32Type(), integer);
+  }
+  Value broadcast(Value scalar, int64_t lanes) {
+    return vector::BroadcastOp::create(k.getBuilder(), k.getLoc(), k.vectorType(lanes), scalar);
+  }
+
+  KernelBuilder &k;
+  msa::kernel::RouteScanOp op;
+  const CPUTarget &target;
+  SpanRows keys;
+  Value addresses, rowScores; ///< of the rows of a block
+  Value rows, capacity;
+  Value firstToken, endToken, tokenCount; ///< of those that take part; those between that do not are skipped
+  int64_t heads, keyHeads, length;
+};
+
+void RouteScan::findTokens() {
+  Value tokens = k.dim(op.getMask(), 0);
+  Values found = k.forLoop(k.index(0), tokens, 1, {tokens, k.index(0), k.index(0)}, [&](Value i, ValueRange carried) -> Values {
+    Value on = k.loadRaw(op.getMask(), {i});
+    return {k.select(on, k.min(carried[0], i), carried[0]), k.select(on, k.add(i, 1), carried[1]),
+            k.select(on, k.add(carried[2], 1), carried[2])};
+  });
+  endToken = found[1];
+  tokenCount = found[2];
+  firstToken = op.getQueryReduce() == Reduce::last ? k.max(k.sub(endToken, 1), 0) : k.min(found[0], endToken);
+}
+
+/// The first row from `row` on that is the first of a document; the end if there is none.
+Value RouteScan::firstDocumentFrom(Value row) {
+  Value inside = k.andI(k.less(k.index(0), row), k.less(row, rows));
+  return k.ifThenElse(
+      inside,
+      [&]() -> Values {
+        Value previous = loadDocument(k.sub(row, 1));
+        // Invariant: documents before `low` belong to the previous one, those from `high` on do not.
+        Values bounds = k.whileLoop(
+            {row, rows}, [&](ValueRange carried) { return k.less(carried[0], carried[1]); },
+            [&](ValueRange carried) -> Values {
+              Value middle = k.div(k.add(carried[0], carried[1]), 2);
+              Value same = k.lessEqual(loadDocument(middle), previous);
+              return {k.select(same, k.add(middle, 1), carried[0]), k.select(same, carried[1], middle)};
+            });
+        return {bounds[0]};
+      },
+      [&]() -> Values { return {k.min(row, rows)}; })[0];
+}
+
+void RouteScan::emitTile(Value tile) {
+  Value first = k.mul(tile, op.getRows());
+  Value begin = firstDocumentFrom(first), end = firstDocumentFrom(k.add(first, op.getRows()));
+  k.ifThenElse(
+      k.less(begin, end),
+      [&] {
+        // Carried: span, the running reduction of the current document, how many of its rows are in it, list's size.
+        Values init{keys.find(begin), start(op.getChunkReduce(), 0), k.index(0), k.index(0)};
+        Values last = k.forLoop(begin, end, blockRows, init, [&](Value row, ValueRange carried) -> Values {
+          Value count = k.min(k.sub(end, row), blockRows);
+          Value cursor = writeAddresses(carried[0], row, count);
+          DotTile single = DotTile::single(target), many = DotTile::many(target);
+          if (op.getQueryReduce() == Reduce::last)
+            scoreBlock(count, single);
+          else
+            k.ifThenElse(
+                k.equal(k.sub(endToken, firstToken), k.index(1)), [&] { scoreBlock(count, single); },
+                [&] { scoreBlock(count, many); });
+          Values next = reduceRows(tile, row, count, end, carried.drop_front());
+          next.insert(next.begin(), cursor);
+          return next;
+        });
+        RankedList(k, op.getScores(), op.getEntries(), {tile}).sortByRank(last[3]);
+        Value size = arith::IndexCastOp::create(k.getBuilder(), k.getLoc(), k.getBuilder().getI64Type(), last[3]);
+        k.storeRaw(size, op.getCounts(), {tile});
+      },
+      [&] {
+        Value none = arith::ConstantIntOp::create(k.getBuilder(), k.getLoc(), 0, 64);
+        k.storeRaw(none, op.getCounts(), {tile});
+      });
+}
+
+/// Where rows [row, row + count) start. The rest of the block repeats the last, so that rows are always scored by the
+/// same number; what comes out is not looked at. Gives the cursor.
+Value RouteScan::writeAddresses(Value cursor, Value row, Value count) {
+  Value last = k.sub(count, 1);
+  return k.forLoop(k.index(0), k.index(blockRows), 1, {cursor}, [&](Value i, ValueRange carried) -> Values {
+    Value wanted = k.add(row, k.min(i, last));
+    Value next = keys.advance(carried[0], wanted);
+    Value address = LLVM::PtrToIntOp::create(k.getBuilder(), k.getLoc(), k.getBuilder().getI64Type(),
+                                             keys.address(next, wanted));
+    k.storeRaw(address, addresses, {i});
+    return {next};
+  })[0];
+}
+
+/// The reduction over heads of `tile.queries` tokens from `token` on, and that over tokens, of which `state` is the
+/// result so far (one lane for each key).
+Value RouteScan::scoreTokens(DotTile tile, ValueRange key, Value token, Value state) {
+  OpBuilder &b = k.getBuilder();
+  int64_t products = tile.queries * tile.keys;
+  int64_t elementBytes = op.getElement().getIntOrFloatBitWidth() / 8;
+  Reduce headReduce = op.getHeadReduce(), queryReduce = op.getQueryReduce();
+
+  auto scoreHead = [&](Value head) {
+    Value keyBytes = k.mul(k.div(head, heads / keyHeads), length * elementBytes);
+    Values headKeys;
+    for (Value row : key)
+      headKeys.push_back(keyHeads == 1 ? row : offsetPointer(k, row, keyBytes));
+    SmallVector<Values> query;
+    for (int64_t i = 0; i < tile.queries; ++i)
+      query.push_back({k.add(token, i), head});
+    Value dots = dotProducts(k, tile, op.getQuery(), query, headKeys, op.getElement(), length);
+    return k.mulF(dots, broadcast(k.scalar(op.getScale().convertToDouble()), products));
+  };
+  Value scores;
+  if (heads == 1) {
+    scores = scoreHead(k.index(0));
+  } else {
+    scores = k.forLoop(k.index(0), k.index(heads), 1, {start(headReduce, products)}, [&](Value head, ValueRange carried) -> Values {
+      return {combine(headReduce, carried[0], scoreHead(head))};
+    })[0];
+    if (headReduce == Reduce::mean)
+      scores = k.divF(scores, broadcast(k.scalar(heads), products));
+  }
+  for (int64_t i = 0; i < tile.queries; ++i) {
+    Value token_i = tile.queries == 1 ? scores
+                                      : vector::ExtractStridedSliceOp::create(
+                                            b, k.getLoc(), scores, ArrayRef<int64_t>{i * tile.keys},
+                                            ArrayRef<int64_t>{tile.keys}, ArrayRef<int64_t>{1});
+    Value on = k.loadRaw(op.getMask(), {k.add(token, i)});
+    state = k.select(on, combine(queryReduce, state, token_i), state);
+  }
+  return state;
+}
+
+void RouteScan::scoreBlock(Value count, DotTile tile) {
+  Value groups = k.ceilDiv(count, tile.keys);
+  k.forLoop(k.index(0), k.mul(groups, tile.keys), tile.keys, [&](Value group) {
+    Values key;
+    for (int64_t i = 0; i < tile.keys; ++i) {
+      Value address = k.loadRaw(addresses, {k.add(group, i)});
+      key.push_back(LLVM::IntToPtrOp::create(k.getBuilder(), k.getLoc(), LLVM::LLVMPointerType::get(k.getBuilder().getContext()), address));
+    }
+    Value state = start(op.getQueryReduce(), tile.keys);
+    Value from = firstToken;
+    if (tile.queries > 1) {
+      from = k.add(firstToken, k.mul(k.div(k.sub(endToken, firstToken), tile.queries), tile.queries));
+      state = k.forLoop(firstToken, from, tile.queries, {state}, [&](Value token, ValueRange carried) -> Values {
+        Value any = k.loadRaw(op.getMask(), {token});
+        for (int64_t i = 1; i < tile.queries; ++i)
+          any = k.orI(any, k.loadRaw(op.getMask(), {k.add(token, i)}));
+        return k.ifThenElse(
+            any, [&]() -> Values { return {scoreTokens(tile, key, token, carried[0])}; },
+            [&]() -> Values { return {carried[0]}; });
+      })[0];
+    }
+    state = k.forLoop(from, endToken, 1, {state}, [&](Value token, ValueRange carried) -> Values {
+      return {scoreTokens({1, tile.keys}, key, token, carried[0])};
+    })[0];
+    if (op.getQueryReduce() == Reduce::mean)
+      state = k.divF(state, broadcast(toFloat(tokenCount), tile.keys));
+    k.storeRawVector(state, rowScores, {group});
+  });
+}
+
+Values RouteScan::reduceRows(Value tile, Value row, Value count, Value end, ValueRange carried) {
+  Reduce reduce = op.getChunkReduce();
+  return k.forLoop(k.index(0), count, 1, carried, [&](Value i, ValueRange carried) -> Values {
+    Value current = k.add(row, i), next = k.add(current, 1);
+    Value number = loadDocument(current);
+    Value state = combine(reduce, carried[0], k.loadRaw(rowScores, {i}));
+    Value length = k.add(carried[1], 1);
+    Value done = k.orI(k.equal(next, end), k.notEqual(loadDocument(k.min(next, k.sub(end, 1))), number));
+    return k.ifThenElse(
+        done,
+        [&]() -> Values {
+          Value score = reduce == Reduce::mean ? k.divF(state, toFloat(length)) : state;
+          auto toI64 = [&](Value index) -> Value {
+            return arith::IndexCastOp::create(k.getBuilder(), k.getLoc(), k.getBuilder().getI64Type(), index);
+          };
+          Document document{score, number, toI64(k.sub(next, length)), toI64(next)};
+          Value size = RankedList(k, op.getScores(), op.getEntries(), {tile}).insert(carried[2], capacity, document);
+          return {start(reduce, 0), k.index(0), size};
+        },
+        [&]() -> Values { return {state, length, carried[2]}; });
+  });
+}
+
+struct LowerRouteScan : OpRewritePattern<msa::kernel::RouteScanOp> {
+  LowerRouteScan(MLIRContext *context, const CPUTarget &target) : OpRewritePattern(context), target(target) {}
+
+  LogicalResult matchAndRewrite(msa::kernel::RouteScanOp op, PatternRewriter &rewriter) const override {
+    KernelBuilder k(rewriter, op.getLoc(), target);
+    RouteScan(k, target, op).emit();
+    rewriter.eraseOp(op);
+    return success();
+  }
+
+  CPUTarget target;
+};
+
+} // namespace
+
+void msa::cpu::populateLowerRouteScanPatterns(RewritePatternSet &patterns, const CPUTarget &target) {
+  patterns.add<LowerRouteScan>(patterns.getContext(), target);
+}
