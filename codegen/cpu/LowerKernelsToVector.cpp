@@ -26,12 +26,16 @@ struct LowerKernelsToVector : msa::cpu::impl::LowerKernelsToVectorBase<LowerKern
       return signalPassFailure();
     }
     RewritePatternSet patterns(&getContext());
-    // populateLowerMatmulPatterns(patterns, *target);
+    msa::cpu::populateLowerMatmulPatterns(patterns, *target);
+    populateLowerCompressPatterns(patterns, *target);
+    populateLowerGatherPatterns(patterns, *target);
+    populateLowerRoutePatterns(patterns, *target);
+    msa::cpu::populateLowerRowsPatterns(patterns, *target);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();
 
     WalkResult left = getOperation().walk([](Operation *op) {
-      if (!isa<msa::kernel::KernelDialect>(op->getDialect()))
+      if (!isa_and_present<msa::kernel::KernelDialect, linalg::LinalgDialect>(op->getDialect()))
         return WalkResult::advance();
       op->emitOpError("has no lowering for the CPU");
       return WalkResult::interrupt();

@@ -22,7 +22,15 @@ namespace msa::cpu {
 #include "codegen/cpu/Passes.h.inc"
 
 // What LowerKernelsToVector.cpp runs, one function for each file that lowers kernel ops. Add yours here and there.
-// void populateLowerMatmulPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+void populateLowerMatmulPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+void populateLowerCompressPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+void populateLowerGatherPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+void populateLowerRoutePatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+void populateLowerRouteScanPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+
+void populateLowerRowsPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+/// linalg ops on memrefs inside kernels: part of the above, and of use to any lowering that leaves such ops.
+void populateVectorizeLinalgPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
 
 } // namespace msa::cpu
 

@@ -18,4 +18,34 @@ def LowerKernelsToVector : Pass<"lower-kernels-to-vector", "::mlir::ModuleOp"> {
       "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::LLVM::LLVMDialect", "::mlir::linalg::LinalgDialect"];
 }
 
+def WidenBools : Pass<"widen-bools", "::mlir::ModuleOp"> {
+  let summary = "keep i1 in memory as one byte each";
+  let description = [{
+    Gives every `memref` of `i1` inside `exec.kernel`s the element type `i8`, with
+    values 0 and 1, and converts at its loads and stores. LLVM would pack vectors of `i1` into bits.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::vector::VectorDialect"];
+}
+
+def ExpandMath : Pass<"expand-math", "::mlir::ModuleOp"> {
+  let summary = "replace math functions by arithmetic";
+  let description = [{
+    Expands every `math` op that is no processor instruction to polynomials on
+    scalars and vectors, so that kernels never call a mathematics library. Arithmetic on `f16` and `bf16` is done in `f32`
+    and rounded after each op. Fails on an op or a type that it has no expansion for.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
+}
+
+def LowerKernelsToLLVM : Pass<"lower-kernels-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "make kernels functions of the kernel ABI in the LLVM dialect";
+  let description = [{
+    Turns each `exec.kernel` of a module that holds nothing else into an
+    `llvm.func` with the signature of runtime/kernel_abi.h.
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect",
+      "::mlir::func::FuncDialect", "::mlir::index::IndexDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
+      "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::ub::UBDialect", "::mlir::vector::VectorDialect"];
+}
+
 #endif // MSA_CODEGEN_CPU_PASSES_TD

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Compiles the exec.kernels of an MLIR file for one processor variant, for tests: no entries, no artifact.
+// test/codegen/kernels.py loads what it writes.
+
+#include "codegen/cpu/Emit.h"
+#include "codegen/cpu/Passes.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Support/FileUtilities.h"
+#include "mlir/Support/Timing.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+using namespace mlir;
+namespace cl = llvm::cl;
+
+static cl::opt<std::string> input(cl::Positional, cl::desc("FILE.mlir"), cl::init("-"));
+static cl::opt<std::string> output("o", cl::desc("where to write"), cl::value_desc("file"), cl::init("-"));
+static cl::opt<std::string> variant("variant", cl::desc("processor variant"), cl::init("x86-64-v3"));
+static cl::opt<std::string> emit("emit", cl::desc("mlir, llvm, asm or so"), cl::init("so"));
+static cl::opt<unsigned> jobs("jobs", cl::desc("threads for LLVM, 0 for one per core"), cl::init(0));
+
+static LogicalResult run() {
+  DialectRegistry registry;
+  registry.insert<msa::exec::ExecDialect, msa::kernel::KernelDialect, affine::AffineDialect, arith::ArithDialect,
+                  cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect,
+                  memref::MemRefDialect, scf::SCFDialect, vector::VectorDialect>();
+  msa::cpu::registerEmission(registry);
+  MLIRContext context(registry);
+  DefaultTimingManager timing;
+  applyDefaultTimingManagerCLOptions(timing);
+  TimingScope scope = timing.getRootScope();
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(input, &context);
+  std::optional<msa::cpu::CPUTarget> target = msa::cpu::CPUTarget::get(variant);
+  if (!module || !target) {
+    if (!target)
+      llvm::errs() << "kernel-runner: unknown variant '" << variant << "'\n";
+    return failure();
+  }
+  OwningOpRef<ModuleOp> kernels = msa::cpu::cloneKernels(*module);
+  PassManager manager(&context);
+  manager.enableTiming(scope);
+  if (failed(applyPassManagerCLOptions(manager)))
+    return failure();
+  msa::cpu::buildLowerKernelsPipeline(manager, *target);
+  if (failed(manager.run(*kernels)))
+    return failure();
+
+  std::string error;
+  std::unique_ptr<llvm::ToolOutputFile> file = openOutputFile(output, &error);
+  if (!file) {
+    llvm::errs() << "kernel-runner: " << error << "\n";
+    return failure();
+  }
+  TimingScope emission = scope.nest("emit");
+  auto report = [&](llvm::Error failed) {
+    llvm::errs() << "kernel-runner: " << llvm::toString(std::move(failed)) << "\n";
+    return failure();
+  };
+  if (emit == "mlir") {
+    kernels->print(file->os());
+  } else if (emit == "llvm" || emit == "asm") {
+    llvm::Expected<std::string> text =
+        msa::cpu::emitText(*kernels, *target, emit == "llvm" ? msa::cpu::TextKind::LLVM : msa::cpu::TextKind::Assembly);
+    if (!text)
+      return report(text.takeError());
+    file->os() << *text;
+  } else if (emit == "so") {
+    llvm::Expected<std::vector<char>> bytes = msa::cpu::emitSharedObject(*kernels, *target, {jobs});
+    if (!bytes)
+      return report(bytes.takeError());
+    file->os().write(bytes->data(), bytes->size());
+  } else {
+    llvm::errs() << "kernel-runner: cannot emit '" << emit << "'\n";
+    return failure();
+  }
+  file->keep();
+  return success();
+}
+
+int main(int argc, char **argv) {
+  registerPassManagerCLOptions();
+  registerDefaultTimingManagerCLOptions();
+  cl::ParseCommandLineOptions(argc, argv, "compiles kernels for tests\n");
+  return failed(run());
+}
