@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <sys/mman.h>
 
-namespace msa {
+namespace msa::rt {
 
 namespace {
 
@@ -36,4 +36,4 @@ Allocator::Allocator(const msa_allocator &given) : host(given) {
     host = {nullptr, heapAllocate, heapRelease};
 }
 
-} // namespace msa
+} // namespace msa::rt

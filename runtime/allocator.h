@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace msa {
+namespace msa::rt {
 
 /// Alignment of everything that kernels touch.
 inline constexpr size_t kBufferAlignment = 64;
@@ -143,6 +143,6 @@ private:
   std::atomic<uint32_t> count{1};
 };
 
-} // namespace msa
+} // namespace msa::rt
 
 #endif // MSA_RUNTIME_ALLOCATOR_H

@@ -2,7 +2,7 @@
 
 #include "runtime/arena.h"
 
-namespace msa {
+namespace msa::rt {
 
 namespace {
 constexpr uint64_t kLineEnd = uint64_t(1) << 62;
@@ -156,4 +156,4 @@ void Arena::trim() {
   live = 0;
 }
 
-} // namespace msa
+} // namespace msa::rt

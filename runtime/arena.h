@@ -12,7 +12,7 @@
 
 #include "runtime/allocator.h"
 
-namespace msa {
+namespace msa::rt {
 
 /// Free ranges of [0, capacity), sorted and coalesced. Sizes are multiples of the buffer alignment. Deterministic: the smallest
 /// range that fits, the lowest among equals.
@@ -77,6 +77,6 @@ private:
   uint64_t peak = 0;
 };
 
-} // namespace msa
+} // namespace msa::rt
 
 #endif // MSA_RUNTIME_ARENA_H

@@ -13,7 +13,7 @@
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "artifacts are little-endian and used in place");
 
-namespace msa {
+namespace msa::rt {
 
 namespace {
 
@@ -187,4 +187,4 @@ Status checkSegmentDigest(const schema::Program *root, uint32_t index, const uin
                  index, segmentKindName(uint32_t(segment->kind())), expected, segment->size(), segment->offset(), found);
 }
 
-} // namespace msa
+} // namespace msa::rt

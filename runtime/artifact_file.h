@@ -16,7 +16,7 @@ struct Program;
 struct Segment;
 } // namespace msa::schema
 
-namespace msa {
+namespace msa::rt {
 
 // Offsets into the header. The layout is a contract: test/runtime/artifact_file_test.cpp holds golden bytes.
 inline constexpr uint64_t kHeaderSize = 64;
@@ -65,6 +65,6 @@ uint64_t artifactChecksum(const void *bytes, size_t size);
 /// "weights segment 3", for messages.
 const char *segmentKindName(uint32_t kind);
 
-} // namespace msa
+} // namespace msa::rt
 
 #endif // MSA_RUNTIME_ARTIFACT_FILE_H

@@ -5,7 +5,7 @@
 #include <cinttypes>
 #include <cstring>
 
-using namespace msa;
+using namespace msa::rt;
 
 Status msa_buffer::reserveBytes(uint64_t bytes, uint64_t keep) {
   if (bytes <= capacity)

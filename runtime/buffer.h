@@ -10,13 +10,13 @@
 
 struct msa_buffer {
   explicit msa_buffer(msa_runtime *runtime) : runtime(msa_runtime_retain(runtime)) {}
-  ~msa_buffer() { runtime->allocator.release(data, capacity, msa::kBufferAlignment); }
+  ~msa_buffer() { runtime->allocator.release(data, capacity, msa::rt::kBufferAlignment); }
 
   /// Room for |bytes| in all. Keeps the first |keep| bytes if the memory moves. On failure nothing has changed.
-  msa::Status reserveBytes(uint64_t bytes, uint64_t keep);
-  msa::Status reserveRows(int64_t rows);
+  msa::rt::Status reserveBytes(uint64_t bytes, uint64_t keep);
+  msa::rt::Status reserveRows(int64_t rows);
 
-  msa::OwnerCount owners;
+  msa::rt::OwnerCount owners;
   msa_runtime *runtime;
   msa_element_type type = MSA_F32;
   uint32_t rowRank = 0;

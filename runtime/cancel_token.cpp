@@ -4,7 +4,7 @@
 
 #include "runtime/status.h"
 
-using namespace msa;
+using namespace msa::rt;
 
 msa_status *msa_cancel_token_create(msa_runtime *runtime, msa_cancel_token **out_token) {
   if (out_token)

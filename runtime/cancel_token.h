@@ -10,7 +10,7 @@
 struct msa_cancel_token {
   explicit msa_cancel_token(msa_runtime *runtime) : runtime(msa_runtime_retain(runtime)) {}
 
-  msa::OwnerCount owners;
+  msa::rt::OwnerCount owners;
   msa_runtime *runtime;
   std::atomic<bool> cancelled{false};
 };

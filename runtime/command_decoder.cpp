@@ -10,7 +10,7 @@
 #include <cstdarg>
 #include <cstdio>
 
-namespace msa {
+namespace msa::rt {
 
 const char *opName(Op op) {
   static const char *const names[] = {"const", "binary", "select", "assert", "alloc", "free", "copy", "load", "store", "dispatch"};
@@ -306,4 +306,4 @@ Status decodeCommands(msa_program *program, const schema::Entry *table, Entry *e
   return CommandDecoder(program, table, entry).decode();
 }
 
-} // namespace msa
+} // namespace msa::rt

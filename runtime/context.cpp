@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-using namespace msa;
+using namespace msa::rt;
 
 msa_status *msa_context_create(msa_program *program, msa_context **out_context) {
   if (out_context)

@@ -8,7 +8,7 @@
 #include "runtime/arena.h"
 #include "runtime/program.h"
 
-namespace msa {
+namespace msa::rt {
 
 /// Memory of a slot during a run. |data| is never null once the slot is live.
 struct SlotMemory {
@@ -17,24 +17,24 @@ struct SlotMemory {
   Arena::Allocation allocation; // size 0: not in the arena
 };
 
-} // namespace msa
+} // namespace msa::rt
 
 struct msa_context {
   explicit msa_context(msa_program *program)
       : program(msa_program_retain(program)), allocator(program->allocator), arena(allocator), registers(allocator),
         registerInputs(allocator), slots(allocator), buffers(allocator), scalars(allocator) {}
-  ~msa_context() { allocator.release(scratch, scratchBytes, msa::kBufferAlignment); }
+  ~msa_context() { allocator.release(scratch, scratchBytes, msa::rt::kBufferAlignment); }
 
-  msa::OwnerCount owners;
+  msa::rt::OwnerCount owners;
   msa_program *program;
-  const msa::Allocator &allocator;
+  const msa::rt::Allocator &allocator;
 
-  msa::Arena arena;
-  msa::Vector<int64_t> registers;
-  msa::Vector<uint32_t> registerInputs; // the input whose shape defined a register, kNone before
-  msa::Vector<msa::SlotMemory> slots;
-  msa::Vector<void *> buffers;
-  msa::Vector<int64_t> scalars;
+  msa::rt::Arena arena;
+  msa::rt::Vector<int64_t> registers;
+  msa::rt::Vector<uint32_t> registerInputs; // the input whose shape defined a register, kNone before
+  msa::rt::Vector<msa::rt::SlotMemory> slots;
+  msa::rt::Vector<void *> buffers;
+  msa::rt::Vector<int64_t> scalars;
   void *scratch = nullptr; // of the calling thread
   uint64_t scratchBytes = 0;
 

@@ -11,7 +11,7 @@
 #include <sys/auxv.h>
 #endif
 
-namespace msa {
+namespace msa::rt {
 
 namespace {
 
@@ -150,4 +150,4 @@ VariantSupport variantSupport(const char *name) {
   }
 }
 
-} // namespace msa
+} // namespace msa::rt

@@ -5,7 +5,7 @@
 #ifndef MSA_RUNTIME_CPU_VARIANT_H
 #define MSA_RUNTIME_CPU_VARIANT_H
 
-namespace msa {
+namespace msa::rt {
 
 enum class VariantSupport { kSupported, kMissing, kUnknown };
 
@@ -13,6 +13,6 @@ enum class VariantSupport { kSupported, kMissing, kUnknown };
 /// beyond it: "x86-64-v4+avx512bf16+avx512vnni". Unknown: this runtime does not know the level or a feature, and cannot say.
 VariantSupport variantSupport(const char *name);
 
-} // namespace msa
+} // namespace msa::rt
 
 #endif // MSA_RUNTIME_CPU_VARIANT_H

@@ -16,7 +16,7 @@
 #define DT_RELRENT 37
 #endif
 
-namespace msa {
+namespace msa::rt {
 
 namespace {
 
@@ -423,4 +423,4 @@ void ElfImage::forgetSymbols() {
   functionCount = 0;
 }
 
-} // namespace msa
+} // namespace msa::rt

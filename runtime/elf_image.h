@@ -15,7 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace msa {
+namespace msa::rt {
 
 class ElfImage {
 public:
@@ -47,6 +47,6 @@ private:
   size_t reservedSize = 0;
 };
 
-} // namespace msa
+} // namespace msa::rt
 
 #endif // MSA_RUNTIME_ELF_IMAGE_H

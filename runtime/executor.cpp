@@ -14,7 +14,7 @@
 #include "runtime/cancel_token.h"
 #include "runtime/profile.h"
 
-namespace msa {
+namespace msa::rt {
 
 namespace {
 
@@ -588,4 +588,4 @@ private:
 
 Status execute(msa_invocation *invocation, const msa_run_options &options) { return Executor(invocation, options).run(); }
 
-} // namespace msa
+} // namespace msa::rt

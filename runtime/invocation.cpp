@@ -4,7 +4,7 @@
 
 #include <cinttypes>
 
-using namespace msa;
+using namespace msa::rt;
 
 void msa_invocation::reset() {
   for (InputBinding &input : inputs) {

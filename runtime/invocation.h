@@ -8,7 +8,7 @@
 #include "runtime/buffer.h"
 #include "runtime/context.h"
 
-namespace msa {
+namespace msa::rt {
 
 struct InputBinding {
   enum class Kind : uint8_t { kNone, kTensor, kSpans, kBuffer };
@@ -37,27 +37,27 @@ struct OutputBinding {
 /// Runs the commands of the invocation's entry.
 Status execute(msa_invocation *invocation, const msa_run_options &options);
 
-} // namespace msa
+} // namespace msa::rt
 
 struct msa_invocation {
   explicit msa_invocation(msa_context *context)
       : context(msa_context_retain(context)), allocator(context->allocator), inputs(allocator), outputs(allocator) {}
   ~msa_invocation() {
     reset();
-    for (msa::InputBinding &input : inputs)
+    for (msa::rt::InputBinding &input : inputs)
       allocator.release(input.spans, input.spanCapacity * sizeof(msa_span), alignof(msa_span));
   }
   void reset();
 
-  const msa::Port &inputPort(uint32_t index) const { return context->program->ports[entry->firstInput + index]; }
-  const msa::Port &outputPort(uint32_t index) const { return context->program->ports[entry->firstOutput + index]; }
+  const msa::rt::Port &inputPort(uint32_t index) const { return context->program->ports[entry->firstInput + index]; }
+  const msa::rt::Port &outputPort(uint32_t index) const { return context->program->ports[entry->firstOutput + index]; }
 
-  msa::OwnerCount owners;
+  msa::rt::OwnerCount owners;
   msa_context *context;
-  const msa::Allocator &allocator;
-  const msa::Entry *entry = nullptr;
-  msa::Vector<msa::InputBinding> inputs;
-  msa::Vector<msa::OutputBinding> outputs;
+  const msa::rt::Allocator &allocator;
+  const msa::rt::Entry *entry = nullptr;
+  msa::rt::Vector<msa::rt::InputBinding> inputs;
+  msa::rt::Vector<msa::rt::OutputBinding> outputs;
   uint64_t run = 0; // msa_context::runCount of the last run that succeeded, 0 for none
 };
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace msa {
+namespace msa::rt {
 
 namespace {
 struct ErrorText {
@@ -61,4 +61,4 @@ void unmapFile(const uint8_t *data, uint64_t size) {
     munmap(const_cast<uint8_t *>(data), size);
 }
 
-} // namespace msa
+} // namespace msa::rt

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace msa {
+namespace msa::rt {
 
 bool isPrintableText(const char *text, size_t size) {
   const uint8_t *at = reinterpret_cast<const uint8_t *>(text), *end = at + size;
@@ -35,4 +35,4 @@ bool isPrintableText(const char *text, size_t size) {
   return true;
 }
 
-} // namespace msa
+} // namespace msa::rt

@@ -7,12 +7,12 @@
 
 #include <cstddef>
 
-namespace msa {
+namespace msa::rt {
 
 /// Whether |size| bytes at |text| are well-formed UTF-8 without control characters: such text can be printed, compared and used as
 /// a C string, and cannot move a terminal's cursor.
 bool isPrintableText(const char *text, size_t size);
 
-} // namespace msa
+} // namespace msa::rt
 
 #endif // MSA_RUNTIME_PRINTABLE_TEXT_H

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <time.h>
 
-using namespace msa;
+using namespace msa::rt;
 
 namespace {
 

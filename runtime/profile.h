@@ -16,9 +16,9 @@ struct msa_profile {
       ++dropped;
   }
 
-  msa::OwnerCount owners;
+  msa::rt::OwnerCount owners;
   msa_runtime *runtime;
-  msa::Vector<msa_profile_event> events;
+  msa::rt::Vector<msa_profile_event> events;
   int64_t start;
   size_t dropped = 0;
 };

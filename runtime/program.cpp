@@ -12,7 +12,8 @@
 #include <cinttypes>
 #include <cstdio>
 
-using namespace msa;
+using namespace msa::rt;
+namespace schema = msa::schema;
 
 msa_program::msa_program(msa_runtime *runtime)
     : runtime(msa_runtime_retain(runtime)), allocator(runtime->allocator), entries(allocator), ports(allocator),

@@ -17,7 +17,7 @@ namespace msa::schema {
 struct Program;
 } // namespace msa::schema
 
-namespace msa {
+namespace msa::rt {
 
 inline constexpr uint32_t kNone = UINT32_MAX;
 
@@ -89,15 +89,15 @@ struct Entry {
   uint32_t maxBuffers, maxScalars; // of one dispatch
 };
 
-} // namespace msa
+} // namespace msa::rt
 
 struct msa_program {
   explicit msa_program(msa_runtime *runtime);
   ~msa_program();
 
-  msa::OwnerCount owners;
+  msa::rt::OwnerCount owners;
   msa_runtime *runtime;
-  const msa::Allocator &allocator;
+  const msa::rt::Allocator &allocator;
 
   // The file, and the private copy of its program table that all strings below point into.
   const uint8_t *file = nullptr;
@@ -107,25 +107,25 @@ struct msa_program {
   uint64_t tableSize = 0;
   const msa::schema::Program *root = nullptr;
 
-  msa::Vector<msa::Entry> entries;
-  msa::Vector<msa::Port> ports;
-  msa::Vector<msa::Dim> dims;
-  msa::Vector<msa::Slot> slots;
-  msa::Vector<msa::Command> commands;
-  msa::Vector<uint32_t> operands;
-  msa::Vector<msa::Kernel> kernels;
-  msa::Vector<msa::ParameterKind> parameters;
-  msa::Vector<msa::Constant> constants;
+  msa::rt::Vector<msa::rt::Entry> entries;
+  msa::rt::Vector<msa::rt::Port> ports;
+  msa::rt::Vector<msa::rt::Dim> dims;
+  msa::rt::Vector<msa::rt::Slot> slots;
+  msa::rt::Vector<msa::rt::Command> commands;
+  msa::rt::Vector<uint32_t> operands;
+  msa::rt::Vector<msa::rt::Kernel> kernels;
+  msa::rt::Vector<msa::rt::ParameterKind> parameters;
+  msa::rt::Vector<msa::rt::Constant> constants;
   const char *variant = "";
   uint64_t maxScratchBytes = 0;
-  msa::ElfImage image;
+  msa::rt::ElfImage image;
 };
 
-namespace msa {
+namespace msa::rt {
 
 /// Fills the arrays of |program| from its verified root table. Kernel functions are left null.
 Status decodeProgram(msa_program *program);
 
-} // namespace msa
+} // namespace msa::rt
 
 #endif // MSA_RUNTIME_PROGRAM_H

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cinttypes>
 
-namespace msa {
+namespace msa::rt {
 
 namespace {
 
@@ -321,4 +321,4 @@ private:
 
 Status decodeProgram(msa_program *program) { return Decoder(program).decode(); }
 
-} // namespace msa
+} // namespace msa::rt

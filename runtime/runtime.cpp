@@ -71,7 +71,7 @@ void msa_runtime_options_initialize(msa_runtime_options *options) {
 }
 
 msa_status *msa_runtime_create(const msa_runtime_options *given, msa_runtime **out_runtime) {
-  using namespace msa;
+  using namespace msa::rt;
   if (!out_runtime)
     return failure(MSA_INVALID_ARGUMENT, "msa_runtime_create: out_runtime is null").release();
   *out_runtime = nullptr;
@@ -122,7 +122,7 @@ msa_runtime *msa_runtime_retain(msa_runtime *runtime) {
 void msa_runtime_release(msa_runtime *runtime) {
   if (!runtime || !runtime->owners.drop())
     return;
-  msa::Allocator allocator = runtime->allocator;
+  msa::rt::Allocator allocator = runtime->allocator;
   allocator.destroy(runtime);
 }
 

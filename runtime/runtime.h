@@ -9,13 +9,13 @@
 #include "runtime/thread_pool.h"
 
 struct msa_runtime {
-  explicit msa_runtime(const msa::Allocator &allocator) : allocator(allocator), pool(this->allocator) {}
+  explicit msa_runtime(const msa::rt::Allocator &allocator) : allocator(allocator), pool(this->allocator) {}
 
   void logf(msa_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-  msa::OwnerCount owners;
-  msa::Allocator allocator;
-  msa::ThreadPool pool;
+  msa::rt::OwnerCount owners;
+  msa::rt::Allocator allocator;
+  msa::rt::ThreadPool pool;
   msa_log_function log = nullptr;
   void *logUser = nullptr;
 };

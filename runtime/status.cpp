@@ -96,7 +96,7 @@ void msa_status_release(msa_status *status) {
     std::free(status);
 }
 
-namespace msa {
+namespace msa::rt {
 
 Status failure(msa_code code, const char *format, ...) {
   va_list arguments, again;
@@ -115,4 +115,4 @@ Status failure(msa_code code, const char *format, ...) {
 
 Status outOfMemory() { return Status(outOfMemoryStatus()); }
 
-} // namespace msa
+} // namespace msa::rt

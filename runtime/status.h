@@ -7,7 +7,7 @@
 
 #include "msa/status.h"
 
-namespace msa {
+namespace msa::rt {
 
 class [[nodiscard]] Status {
 public:
@@ -45,11 +45,11 @@ Status outOfMemory();
 
 #define MSA_TRY(expression)                                                                                            \
   do {                                                                                                                 \
-    ::msa::Status tried = (expression);                                                                                \
+    ::msa::rt::Status tried = (expression);                                                                                \
     if (!tried.ok())                                                                                                   \
       return tried;                                                                                                    \
   } while (false)
 
-} // namespace msa
+} // namespace msa::rt
 
 #endif // MSA_RUNTIME_STATUS_H

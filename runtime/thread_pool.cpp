@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-namespace msa {
+namespace msa::rt {
 
 namespace {
 
@@ -300,4 +300,4 @@ void *ThreadPool::workerMain(void *argument) {
   }
 }
 
-} // namespace msa
+} // namespace msa::rt

@@ -16,7 +16,7 @@
 #include <atomic>
 #include <pthread.h>
 
-namespace msa {
+namespace msa::rt {
 
 class ThreadPool {
 public:
@@ -75,6 +75,6 @@ private:
   std::atomic<bool> stopping{false};
 };
 
-} // namespace msa
+} // namespace msa::rt
 
 #endif // MSA_RUNTIME_THREAD_POOL_H

@@ -11,6 +11,8 @@
 
 namespace msa::test {
 
+using namespace rt;
+
 FileBytes::FileBytes(const std::vector<uint8_t> &source) : count(source.size()) {
   bytes = static_cast<uint8_t *>(std::aligned_alloc(4096, (count + 4095) / 4096 * 4096 + 4096));
   std::memcpy(bytes, source.data(), count);
