@@ -6,6 +6,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include <numeric>
 
 using namespace mlir;
 using msa::cpu::KernelBuilder;
@@ -232,6 +233,35 @@ Value KernelBuilder::reduceAddEach(ValueRange vectors) {
     level = next;
   }
   return level.front();
+}
+
+Values KernelBuilder::transpose(ValueRange rows) {
+  assert(static_cast<int64_t>(rows.size()) == vectorLanes && "a square block");
+  Values block(rows);
+  for (int64_t size = vectorLanes / 2; size > 0; size /= 2) {
+    // Swaps the off-diagonal quarters of every block of 2 * size.
+    SmallVector<int64_t> upper, lower;
+    for (int64_t lane = 0; lane < vectorLanes; ++lane) {
+      bool right = lane & size;
+      upper.push_back(right ? vectorLanes + lane - size : lane);
+      lower.push_back(right ? vectorLanes + lane : lane + size);
+    }
+    for (int64_t i = 0; i < vectorLanes; ++i) {
+      if (i & size)
+        continue;
+      Value a = block[i], c = block[i + size];
+      block[i] = vector::ShuffleOp::create(builder, loc, a, c, upper);
+      block[i + size] = vector::ShuffleOp::create(builder, loc, a, c, lower);
+    }
+  }
+  return block;
+}
+
+Value KernelBuilder::laneNumbers() {
+  SmallVector<int32_t> numbers(vectorLanes);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  auto type = VectorType::get({vectorLanes}, builder.getI32Type());
+  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
 }
 
 //===----------------------------------------------------------------------===//
@@ -462,18 +492,25 @@ Values KernelBuilder::multiply(int64_t rows, int64_t columns, Value begin, Value
         sums[i * columns + j] = fma(left, right[j], sums[i * columns + j]);
     }
   };
-  std::optional<int64_t> constantBegin = constantOf(begin), constantEnd = constantOf(end);
-  int64_t rest = constantBegin && constantEnd ? (*constantEnd - *constantBegin) % unroll : 0;
-  Value whole = rest ? index(*constantEnd - rest) : end;
+  // The part that four divides, then what is left: the same chain, whatever the trip count.
+  Value whole = sub(end, rem(sub(end, begin), unroll));
+  std::optional<int64_t> constantBegin = constantOf(begin), constantEnd = constantOf(end), constantWhole = constantOf(whole);
   Values sums(accumulators);
-  if (!(rest && *constantEnd - rest == *constantBegin))
+  if (!constantBegin || constantWhole != constantBegin)
     sums = forLoop(begin, whole, unroll, sums, [&](Value k, ValueRange carried) {
       Values inner(carried);
       for (int64_t u = 0; u < unroll; ++u)
         step(add(k, u), inner);
       return inner;
     });
-  for (int64_t u = 0; u < rest; ++u)
-    step(add(whole, u), sums);
-  return sums;
+  if (constantWhole && constantEnd) {
+    for (int64_t k = *constantWhole; k < *constantEnd; ++k)
+      step(index(k), sums);
+    return sums;
+  }
+  return forLoop(whole, end, 1, sums, [&](Value k, ValueRange carried) {
+    Values inner(carried);
+    step(k, inner);
+    return inner;
+  });
 }

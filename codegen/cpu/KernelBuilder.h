@@ -116,11 +116,17 @@ public:
   /// `vectors` (one for each lane) to one vector whose lane i is the sum of vector i, in the order of `reduceAdd`.
   Value reduceAddEach(ValueRange vectors);
 
+
   /// 2^x and e^x within 2 ulp (subnormal results: 1 more), vectors of any length; overflow gives infinity, NaN gives NaN.
   Value exp2(Value x);
   Value exp(Value x);
   /// exp2 for x <= 0 or NaN in fewer steps: 1 at 0, and 0 below -126.
   Value exp2NonPositive(Value x);
+
+  /// `lanes` vectors as the rows of a square to its columns.
+  Values transpose(ValueRange rows);
+  /// 0, 1, 2, .. as i32.
+  Value laneNumbers();
 
   //===--- Memory. Elements are f32, f16 or bf16, values f32. ---===//
   Value load(Value memref, ValueRange indices);
@@ -148,8 +154,7 @@ public:
   //===--- The micro-kernel. ---===//
   /// For k in [begin, end) ascending: accumulator[i * columns + j] += a(i, k) * b(k, j), i < rows, j < columns, where
   /// `a` gives a scalar f32 and `b` a vector. Everything stays in registers if rows * columns + columns + 1 fit.
-  /// The loop is unrolled four times; where `begin` and `end` are not both constant, `end - begin` must be a multiple
-  /// of four.
+  /// The loop is unrolled four times.
   Values multiply(int64_t rows, int64_t columns, Value begin, Value end, ValueRange accumulators,
                   llvm::function_ref<Value(int64_t i, Value k)> a, llvm::function_ref<Value(Value k, int64_t j)> b);
 

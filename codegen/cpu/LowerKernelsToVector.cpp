@@ -27,6 +27,7 @@ struct LowerKernelsToVector : msa::cpu::impl::LowerKernelsToVectorBase<LowerKern
     }
     RewritePatternSet patterns(&getContext());
     msa::cpu::populateLowerMatmulPatterns(patterns, *target);
+    populateLowerAttentionPatterns(patterns, *target);
     populateLowerCompressPatterns(patterns, *target);
     populateLowerGatherPatterns(patterns, *target);
     populateLowerRoutePatterns(patterns, *target);

@@ -23,6 +23,7 @@ namespace msa::cpu {
 
 // What LowerKernelsToVector.cpp runs, one function for each file that lowers kernel ops. Add yours here and there.
 void populateLowerMatmulPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+void populateLowerAttentionPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
 void populateLowerCompressPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
 void populateLowerGatherPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
 void populateLowerRoutePatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);

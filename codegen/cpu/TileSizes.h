@@ -54,6 +54,56 @@ inline int64_t matmulScratchBytes(int64_t k, MatmulTile tile) {
   return (rows * paddedRow(k) + maxRegisterRows * 4 * panelWidth) * 4;
 }
 
+//===----------------------------------------------------------------------===//
+// kernel.attention
+//===----------------------------------------------------------------------===//
+
+/// Queries of a tile, for `heads` query heads that share `kvHeads` key heads: enough rows in all to make up for packing
+/// the keys once for each tile.
+inline int64_t attentionRows(int64_t heads, int64_t kvHeads) {
+  constexpr int64_t flatRows = 96;
+  return std::max<int64_t>(flatRows / (heads / kvHeads), 4);
+}
+
+/// Where `kernel.attention` keeps what in its scratch: byte offsets. A flat row is one query head of one query.
+struct AttentionScratch {
+  int64_t rows;    ///< flat rows, padded to the tallest register tile
+  int64_t query;   ///< f32 [rows, paddedRow(head dim)], scaled
+  int64_t output;  ///< f32 [rows, paddedRow(value dim)], not yet divided by the sum of weights
+  int64_t maximum; ///< f32 [rows + 16], of the scores so far
+  int64_t sum;     ///< f32 [rows, 16], partial sums of the weights
+  int64_t keys;    ///< f32 panels [keyBlock / 16, head dim, 16]
+  int64_t values;  ///< f32 [keyBlock, paddedRow(value dim)]
+  int64_t scores;  ///< f32 [scoreRows, paddedRow(16 + keyBlock)], a block's scores, then its weights
+  int64_t scoreRows;
+  int64_t rescale; ///< f32 [2, scoreRows + 16]: maxima, and what older sums are multiplied by
+  int64_t bytes;
+
+  AttentionScratch(int64_t heads, int64_t kvHeads, int64_t headDim, int64_t valueDim, int64_t queries) {
+    int64_t group = heads / kvHeads, end = 0;
+    auto take = [&](int64_t elements) {
+      int64_t offset = end;
+      end += roundUp(elements * 4, 64);
+      return offset;
+    };
+    rows = roundUp(queries * group, maxRegisterRows);
+    scoreRows = std::max(maxRegisterRows, group);
+    query = take(rows * paddedRow(headDim));
+    output = take(rows * paddedRow(valueDim));
+    maximum = take(rows + 16);
+    sum = take(rows * 16);
+    keys = take(keyBlock * headDim);
+    values = take(keyBlock * paddedRow(valueDim));
+    scores = take(scoreRows * paddedRow(16 + keyBlock));
+    rescale = take(2 * (scoreRows + 16));
+    bytes = end;
+  }
+};
+
+inline int64_t attentionScratchBytes(int64_t heads, int64_t kvHeads, int64_t headDim, int64_t valueDim, int64_t queries) {
+  return AttentionScratch(heads, kvHeads, headDim, valueDim, queries).bytes;
+}
+
 } // namespace msa::cpu
 
 #endif // MSA_CODEGEN_CPU_TILESIZES_H
