@@ -130,7 +130,7 @@ def Exec_DispatchOp : Exec_Op<"dispatch", [AttrSizedOperandSegments, MemoryEffec
 }
 
 // The ABI of runtime/kernel_abi.h before it is lowered.
-def Exec_KernelOp : Exec_Op<"kernel", [IsolatedFromAbove, FunctionOpInterface]> {
+def Exec_KernelOp : Exec_Op<"kernel", [IsolatedFromAbove, AutomaticAllocationScope, FunctionOpInterface]> {
   let summary = "a function that dispatches run";
   let description = [{
     Block arguments, in order: one per buffer parameter (`memref<?xi8>`; for a
@@ -159,7 +159,7 @@ def Exec_KernelOp : Exec_Op<"kernel", [IsolatedFromAbove, FunctionOpInterface]> 
   }];
 }
 
-def Exec_KernelReturnOp : Exec_Op<"end", [Terminator, HasParent<"KernelOp">]> {
+def Exec_EndOp : Exec_Op<"end", [Terminator, HasParent<"KernelOp">]> {
   let summary = "end a kernel";
   let assemblyFormat = "attr-dict";
 }
