@@ -176,7 +176,8 @@ Value KernelBuilder::mask(Value count) {
   return vector::CreateMaskOp::create(builder, loc, maskType(), count);
 }
 
-Value KernelBuilder::fma(Value a, Value b, Value c) { return vector::FMAOp::create(builder, loc, a, b, c); }
+// Not vector.fma: that is LLVM's fmuladd, which need not be fused.
+Value KernelBuilder::fma(Value a, Value b, Value c) { return math::FmaOp::create(builder, loc, a, b, c); }
 Value KernelBuilder::addF(Value a, Value b) { return arith::AddFOp::create(builder, loc, a, b); }
 Value KernelBuilder::subF(Value a, Value b) { return arith::SubFOp::create(builder, loc, a, b); }
 Value KernelBuilder::mulF(Value a, Value b) { return arith::MulFOp::create(builder, loc, a, b); }
