@@ -108,7 +108,7 @@ Status checkDigests(msa_program *program, msa_verify verify) {
   return {};
 }
 
-Status load(msa_program *program, const msa_program_options &options) {
+Status verify(msa_program *program, const msa_program_options &options) {
   ArtifactHeader header;
   MSA_TRY(readArtifactHeader(program->file, program->fileSize < kHeaderSize ? program->fileSize : kHeaderSize,
                              program->fileSize, &header));
@@ -129,7 +129,11 @@ Status load(msa_program *program, const msa_program_options &options) {
       (!root->fingerprint() || std::memcmp(root->fingerprint()->data(), options.expected_fingerprint, 32) != 0))
     return failure(MSA_UNSUPPORTED, "the artifact's fingerprint %s; it belongs to another model",
                    root->fingerprint() ? "is not the expected one" : "is absent");
-  MSA_TRY(checkDigests(program, options.verify));
+  return checkDigests(program, options.verify);
+}
+
+Status load(msa_program *program, const msa_program_options &options) {
+  MSA_TRY(verify(program, options));
   MSA_TRY(loadKernels(program, options));
   MSA_TRY(program->runtime->pool.reserveScratch(program->maxScratchBytes));
   program->runtime->logf(MSA_LOG_INFO, "loaded an artifact of %" PRIu64 " bytes: %zu entries, %zu kernels, variant '%s'",
@@ -206,6 +210,24 @@ bool findPort(const msa_program *program, uint32_t first, uint32_t count, const 
 }
 
 } // namespace
+
+Status msa::rt::openForInspection(msa_runtime *runtime, const char *path, msa_program **out_program) {
+  msa_program_options options;
+  msa_program_options_initialize(&options);
+  auto *program = runtime->allocator.create<msa_program>(runtime);
+  if (!program)
+    return outOfMemory();
+  Status status = mapFile(path, &program->file, &program->fileSize);
+  program->mapped = status.ok();
+  if (status.ok())
+    status = verify(program, options);
+  if (!status.ok()) {
+    msa_program_release(program);
+    return status;
+  }
+  *out_program = program;
+  return {};
+}
 
 void msa_program_options_initialize(msa_program_options *options) {
   *options = {};

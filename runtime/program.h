@@ -126,6 +126,10 @@ namespace msa::rt {
 /// Fills the arrays of |program| from its verified root table. Kernel functions are left null.
 Status decodeProgram(msa_program *program);
 
+/// Maps and verifies the artifact at |path| like msa_program_load_file, but does not load its kernels, so that it also works for
+/// variants of other machines. The program can be looked at and released, not run.
+Status openForInspection(msa_runtime *runtime, const char *path, msa_program **out_program);
+
 } // namespace msa::rt
 
 #endif // MSA_RUNTIME_PROGRAM_H
