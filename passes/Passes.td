@@ -8,6 +8,67 @@
 
 include "mlir/Pass/PassBase.td"
 
+def MSANormalizeQuery : Pass<"msa-normalize-query"> {
+  let summary = "turn a route's normalize into tensor algebra";
+  let description = [{
+    Divides the query of `msa.route` and `msa.score` by its norms in `linalg`, so
+    that kernels never normalise and a mean over heads or tokens can be folded.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect"];
+}
+
+def MSAFoldHeads : Pass<"msa-fold-heads"> {
+  let summary = "fold the mean over heads into the query";
+  let description = [{
+    A mean over heads is linear: the products of all heads with a key become one
+    inner product of the folded query with the key row. Exact up to rounding.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def MSAFoldQueryTokens : Pass<"msa-fold-query-tokens"> {
+  let summary = "fold the mean over query tokens into the query";
+  let description = [{
+    A mean over tokens is linear too: with one head (after `msa-fold-heads`) all
+    tokens become one query vector. Exact up to rounding.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def MSADecomposeCompress : Pass<"msa-decompose-compress"> {
+  let summary = "split compress into index and pool";
+  let description = [{
+    `msa.compress` becomes `msa.chunk_index` and `msa.pool`; CSE then shares the
+    index between everything that is pooled over the same chunks.
+  }];
+}
+
+def MSAPackWeights : Pass<"msa-pack-weights"> {
+  let summary = "pack constant matrices into panels of 16 columns";
+  let description = [{
+    `linalg.matmul` with a constant right-hand side becomes `msa.matmul` on panels
+    that kernels read as contiguous vectors.
+  }];
+}
+
+def MSAFuseElementwise : Pass<"msa-fuse-elementwise"> {
+  let summary = "make one op of a chain of elementwise ops";
+  let description = [{
+    Fuses `linalg.generic`s that run over the same space in the same order, and
+    moves splat constants into their bodies. Broadcasts stay apart: what is one
+    value per row is computed once per row.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def MSAFuseEpilogues : Pass<"msa-fuse-epilogues"> {
+  let summary = "move elementwise consumers into the product before them";
+  let description = [{
+    A bias, an activation, a gate or a residual after an `msa.matmul` moves into
+    its epilogue, and costs no pass over memory of its own.
+  }];
+}
+
 def ConvertMSAToExec : Pass<"convert-msa-to-exec", "::mlir::ModuleOp"> {
   let summary = "turn entries on tensors into commands and kernels";
   let description = [{
