@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-//===- ExpandMath.cpp - math functions become arithmetic ------------------===//
+//===- ExpandMath.cpp - math ops become what processors have --------------===//
+//
+//   %y = math.exp %x : vector<16xf32>
+//
+// becomes the arithmetic of MathFunctions.cpp. f16 and bf16 are storage: an op on them works on f32 and rounds its
+// result, and what remains for them are conversions, of which those of bf16 become integer arithmetic. An op with no
+// expansion, or with none for its type, is an error here rather than a call at run time.
+//
+//===----------------------------------------------------------------------===//
 
+#include "codegen/cpu/MathFunctions.h"
 #include "codegen/cpu/Passes.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
+using msa::cpu::MathFunctions;
 
 namespace msa::cpu {
 #define GEN_PASS_DEF_EXPANDMATH
@@ -13,6 +25,15 @@ namespace msa::cpu {
 
 namespace {
 
+bool isHalf(Type type) { return isa<Float16Type, BFloat16Type>(getElementTypeOrSelf(type)); }
+
+/// `type` with elements of type `element`.
+Type withElement(Type type, Type element) {
+  if (auto vector = dyn_cast<VectorType>(type))
+    return vector.clone(element);
+  return element;
+}
+
 /// Ops that x86-64-v3 has instructions for, or that LLVM expands in line.
 bool isNative(Operation *op) {
   return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::CountLeadingZerosOp, math::CountTrailingZerosOp,
@@ -20,16 +41,148 @@ bool isNative(Operation *op) {
              math::IsInfOp, math::IsFiniteOp, math::IsNormalOp>(op);
 }
 
+/// Makes an arith or math op on f16 or bf16 one on f32. Conversions and moves stay.
+void widenHalf(Operation *op) {
+  bool half = llvm::any_of(op->getOperandTypes(), isHalf) || llvm::any_of(op->getResultTypes(), isHalf);
+  if (!half || isa<arith::ExtFOp, arith::TruncFOp, arith::ConstantOp, arith::SelectOp, arith::BitcastOp>(op))
+    return;
+  OpBuilder b(op);
+  for (OpOperand &operand : op->getOpOperands())
+    if (isHalf(operand.get().getType()))
+      operand.set(arith::ExtFOp::create(b, op->getLoc(), withElement(operand.get().getType(), b.getF32Type()), operand.get()));
+  b.setInsertionPointAfter(op);
+  for (Value result : op->getResults()) {
+    Type narrow = result.getType();
+    if (!isHalf(narrow))
+      continue;
+    result.setType(withElement(narrow, b.getF32Type()));
+    auto rounded = arith::TruncFOp::create(b, op->getLoc(), narrow, result);
+    result.replaceAllUsesExcept(rounded, rounded);
+  }
+}
+
+/// f64 reaches f16 and bf16 through f32, and the other way round; LLVM would call a function.
+void stageConversion(Operation *op) {
+  OpBuilder b(op);
+  Type f32 = b.getF32Type();
+  Type from = getElementTypeOrSelf(op->getOperand(0).getType()), to = getElementTypeOrSelf(op->getResult(0).getType());
+  Type between = withElement(op->getOperand(0).getType(), f32);
+  if (isa<arith::TruncFOp>(op) && from.isF64() && isHalf(to))
+    op->setOperand(0, arith::TruncFOp::create(b, op->getLoc(), between, op->getOperand(0)));
+  else if (isa<arith::ExtFOp>(op) && isHalf(from) && to.isF64())
+    op->setOperand(0, arith::ExtFOp::create(b, op->getLoc(), between, op->getOperand(0)));
+}
+
+/// The exponent of a power, where every lane has the same.
+std::optional<double> constantExponent(Value value) {
+  Attribute attribute;
+  if (auto broadcast = value.getDefiningOp<vector::BroadcastOp>())
+    return constantExponent(broadcast.getSource());
+  if (!matchPattern(value, m_Constant(&attribute)))
+    return std::nullopt;
+  if (auto splat = dyn_cast<SplatElementsAttr>(attribute))
+    attribute = splat.getSplatValue<Attribute>();
+  if (auto number = dyn_cast<FloatAttr>(attribute))
+    return number.getValueAsDouble();
+  if (auto number = dyn_cast<IntegerAttr>(attribute))
+    return static_cast<double>(number.getInt());
+  return std::nullopt;
+}
+
+Value expandPower(ImplicitLocOpBuilder &b, Value x, Value y) {
+  MathFunctions functions(b, x);
+  std::optional<double> exponent = constantExponent(y);
+  auto square = [&] { return arith::MulFOp::create(b, x, x); };
+  if (exponent == 1.0)
+    return x;
+  if (exponent == 2.0)
+    return square();
+  if (exponent == 3.0)
+    return arith::MulFOp::create(b, square(), x);
+  if (isa<IntegerType>(getElementTypeOrSelf(y)))
+    y = arith::SIToFPOp::create(b, withElement(x.getType(), b.getF64Type()), y);
+  return functions.pow(x, y);
+}
+
+/// What `op` computes on f32, or null.
+Value expand(ImplicitLocOpBuilder &b, Operation *op) {
+  Value x = op->getOperand(0);
+  MathFunctions functions(b, x);
+  Type element = getElementTypeOrSelf(x);
+  if (auto clamp = dyn_cast<math::ClampFOp>(op)) {
+    Value low = arith::MaximumFOp::create(b, clamp.getValue(), clamp.getMin());
+    return arith::MinimumFOp::create(b, low, clamp.getMax());
+  }
+  if (element.isF64()) {
+    return llvm::TypeSwitch<Operation *, Value>(op)
+        .Case([&](math::ExpOp) { return functions.exp64(x); })
+        .Case([&](math::LogOp) { return functions.log64(x); })
+        .Default([](Operation *) { return Value(); });
+  }
+  if (!element.isF32())
+    return {};
+  return llvm::TypeSwitch<Operation *, Value>(op)
+      .Case([&](math::ExpOp) { return functions.exp(x); })
+      .Case([&](math::Exp2Op) { return functions.exp2(x); })
+      .Case([&](math::ExpM1Op) { return functions.expm1(x); })
+      .Case([&](math::LogOp) { return functions.log(x); })
+      .Case([&](math::Log2Op) { return functions.log2(x); })
+      .Case([&](math::Log10Op) { return functions.log10(x); })
+      .Case([&](math::Log1pOp) { return functions.log1p(x); })
+      .Case([&](math::TanhOp) { return functions.tanh(x); })
+      .Case([&](math::ErfOp) { return functions.erf(x); })
+      .Case([&](math::SinOp) { return functions.sin(x); })
+      .Case([&](math::CosOp) { return functions.cos(x); })
+      .Case([&](math::TanOp) { return functions.tan(x); })
+      .Case([&](math::AsinOp) { return functions.asin(x); })
+      .Case([&](math::AcosOp) { return functions.acos(x); })
+      .Case([&](math::AtanOp) { return functions.atan(x); })
+      .Case([&](math::Atan2Op) { return functions.atan2(x, op->getOperand(1)); })
+      .Case([&](math::SinhOp) { return functions.sinh(x); })
+      .Case([&](math::CoshOp) { return functions.cosh(x); })
+      .Case([&](math::AsinhOp) { return functions.asinh(x); })
+      .Case([&](math::AcoshOp) { return functions.acosh(x); })
+      .Case([&](math::AtanhOp) { return functions.atanh(x); })
+      .Case([&](math::RsqrtOp) { return functions.rsqrt(x); })
+      .Case<math::PowFOp, math::FPowIOp>([&](Operation *) { return expandPower(b, x, op->getOperand(1)); })
+      .Default([](Operation *) { return Value(); });
+}
+
 struct ExpandMath : msa::cpu::impl::ExpandMathBase<ExpandMath> {
   void runOnOperation() override {
-    WalkResult left = getOperation().walk([](Operation *op) {
-      if (!isa<math::MathDialect>(op->getDialect()) || isNative(op))
-        return WalkResult::advance();
-      op->emitOpError("has no expansion for ") << op->getResult(0).getType();
-      return WalkResult::interrupt();
+    SmallVector<Operation *> arithmetic;
+    getOperation().walk([&](Operation *op) {
+      if (isa_and_present<arith::ArithDialect, math::MathDialect>(op->getDialect()))
+        arithmetic.push_back(op);
     });
-    if (left.wasInterrupted())
-      signalPassFailure();
+    bool failed = false;
+    for (Operation *op : arithmetic) {
+      widenHalf(op);
+      if (isa<arith::ExtFOp, arith::TruncFOp>(op))
+        stageConversion(op);
+      if (isa<arith::RemFOp>(op)) {
+        op->emitOpError("has no expansion for ") << op->getResult(0).getType();
+        failed = true;
+      }
+      if (!isa<math::MathDialect>(op->getDialect()) || isNative(op))
+        continue;
+      ImplicitLocOpBuilder b(op->getLoc(), op);
+      Value value = expand(b, op);
+      if (!value) {
+        op->emitOpError("has no expansion for ") << op->getResult(0).getType();
+        failed = true;
+        continue;
+      }
+      op->getResult(0).replaceAllUsesWith(value);
+      op->erase();
+    }
+    if (failed)
+      return signalPassFailure();
+
+    RewritePatternSet patterns(&getContext());
+    arith::populateExpandBFloat16Patterns(patterns);
+    arith::populateCeilFloorDivExpandOpsPatterns(patterns);
+    walkAndApplyPatterns(getOperation(), std::move(patterns));
   }
 };
 } // namespace
