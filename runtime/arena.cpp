@@ -13,19 +13,23 @@ constexpr uint64_t kGrowthDivisor = 4;
 uint64_t roundUp(uint64_t size) { return (size + kBufferAlignment - 1) & ~uint64_t(kBufferAlignment - 1); }
 } // namespace
 
-bool RangeList::reset(uint64_t capacity) {
+bool RangeList::reset(uint64_t wanted) {
+  capacity = wanted;
   free.clear();
   return free.push({0, capacity});
 }
 
 uint64_t RangeList::take(uint64_t size) {
   size_t best = SIZE_MAX;
-  for (size_t i = 0; i < free.size(); ++i)
-    if (free[i].size >= size && (best == SIZE_MAX || free[i].size < free[best].size)) {
+  for (size_t i = 0; i < free.size(); ++i) {
+    const Range &range = free[i];
+    bool tail = range.offset + range.size == capacity;
+    if (range.size >= size && (best == SIZE_MAX || (!tail && range.size < free[best].size))) {
       best = i;
-      if (free[i].size == size)
+      if (range.size == size)
         break;
     }
+  }
   if (best == SIZE_MAX)
     return UINT64_MAX;
   uint64_t offset = free[best].offset;

@@ -15,7 +15,8 @@
 namespace msa::rt {
 
 /// Free ranges of [0, capacity), sorted and coalesced. Sizes are multiples of the buffer alignment. Deterministic: the smallest
-/// range that fits, the lowest among equals.
+/// range that fits, the lowest among equals; the range that reaches the end only if no other fits, so that the same requests are
+/// placed in the same way whatever the capacity is, as long as it is enough.
 class RangeList {
 public:
   struct Range {
@@ -31,6 +32,7 @@ public:
 
 private:
   Vector<Range> free;
+  uint64_t capacity = 0;
 };
 
 class Arena {
