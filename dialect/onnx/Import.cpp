@@ -221,7 +221,8 @@ LogicalResult FileImporter::import() {
     (*func)->setAttr("onnx.producer", builder.getStringAttr(producer));
   NamedAttrList metadata;
   for (const ::onnx::StringStringEntryProto &entry : model.metadata_props())
-    metadata.set(entry.key(), builder.getStringAttr(entry.value()));
+    if (!entry.key().empty())
+      metadata.set(entry.key(), builder.getStringAttr(entry.value()));
   if (!metadata.empty())
     (*func)->setAttr("onnx.metadata", metadata.getDictionary(&shared.context));
   return success();

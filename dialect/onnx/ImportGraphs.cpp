@@ -73,9 +73,9 @@ static std::string moduleScope(const ::onnx::NodeProto &node) {
 }
 
 DictionaryAttr GraphImporter::opsetsAttr() {
-  NamedAttrList attributes;
+  NamedAttrList attributes; // which have no empty names
   for (const auto &[domain, version] : opsets)
-    attributes.set(domain, builder.getI64IntegerAttr(version));
+    attributes.set(domain.empty() ? "ai.onnx" : domain, builder.getI64IntegerAttr(version));
   return attributes.getDictionary(builder.getContext());
 }
 
@@ -519,9 +519,14 @@ LogicalResult GraphImporter::importFunction(const ::onnx::FunctionProto &functio
   // Declared attributes: `unit` where a call has to give the value.
   NamedAttrList declared;
   for (const std::string &name : function.attribute())
-    declared.set(name, builder.getUnitAttr());
+    if (name.empty())
+      return errors.error("function " + quoted(place)) << "expected every attribute to have a name";
+    else
+      declared.set(name, builder.getUnitAttr());
   inFunction = false; // a default cannot refer to the attribute of a function
   for (const ::onnx::AttributeProto &attribute : defaultsOf(function)) {
+    if (attribute.name().empty())
+      return errors.error("function " + quoted(place)) << "expected every attribute to have a name";
     FailureOr<Attribute> value = importAttribute(attribute, attribute.name(), "function " + quoted(place));
     if (failed(value))
       return failure();

@@ -23,7 +23,7 @@ def Onnx_Dialect : Dialect {
 
     | attribute | on | holds |
     |---|---|---|
-    | `onnx.opsets` | every func | dictionary domain -> i64 version; "" is the default domain (`ai.onnx` is spelt "") |
+    | `onnx.opsets` | every func | dictionary domain -> i64 version; the default domain is "ai.onnx" here (a dictionary has no empty key) |
     | `onnx.ir_version` | public funcs | i64 |
     | `onnx.producer` | public funcs | "name version", absent when the file has none |
     | `onnx.metadata` | public funcs | dictionary of the model's metadata_props, absent when empty |
@@ -85,7 +85,7 @@ def Onnx_RefAttr : AttrDef<Onnx_Dialect, "Ref"> {
     `onnx-inline-functions` replaces it by the value on the calling node, or the default in `onnx.attributes`.
   }];
   let parameters = (ins "::mlir::StringAttr":$name, "::mlir::StringAttr":$kind);
-  let assemblyFormat = "`<` $name `:` $kind `>`";
+  let assemblyFormat = "`<` $name `,` $kind `>`";
 }
 
 def Onnx_NodeOp : Onnx_Op<"node", [RecursiveMemoryEffects, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
@@ -102,7 +102,7 @@ def Onnx_NodeOp : Onnx_Op<"node", [RecursiveMemoryEffects, DeclareOpInterfaceMet
     | TENSOR, SPARSE_TENSOR | elements (dense, dense_resource, sparse); plural: array of them |
     | TYPE_PROTO | type; plural: array of types |
     | GRAPH | a region, its attribute's name in `region_names`; plural: regions named `name[0]`, `name[1]`, ... |
-    | any, as ref_attr_name | `#onnx.ref<"name" : "FLOAT">`, only inside a model-local function |
+    | any, as ref_attr_name | `#onnx.ref<"name", "FLOAT">`, only inside a model-local function |
 
     A left-out operand is an `onnx.none`; a left-out output has type `!onnx.none`. A nested graph may use values of the graphs around it.
 
