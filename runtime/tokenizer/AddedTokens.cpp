@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <map>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 using nlohmann::json;
 
 // Bounds the time of a search: every byte of a text may start a walk of this length.
-constexpr size_t kMaxAddedTokenBytes = 1024;
+constexpr size_t kMaxAddedTokenBytes = 256;
 
 Status AddedTokens::load(const json *section, const VocabTable &vocab, const Normalizer &normalizer) {
   if (!section)
@@ -150,4 +150,4 @@ std::vector<AddedTokens::Part> AddedTokens::find(std::string_view text, const Ra
   return parts;
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The "added_tokens" section of a tokenizer.json: texts that stand for one token wherever they occur, control tokens among
-// them.
+// The "added_tokens" section of a tokenizer.json: texts that stand for one token wherever they occur, control tokens
+// among them.
 
 #ifndef MSA_RUNTIME_TOKENIZER_ADDEDTOKENS_H
 #define MSA_RUNTIME_TOKENIZER_ADDEDTOKENS_H
@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 class Normalizer;
 class VocabTable;
@@ -68,6 +68,6 @@ private:
   std::array<bool, 256> plainStarts = {}, normalizedStarts = {}; // first bytes
 };
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_ADDEDTOKENS_H

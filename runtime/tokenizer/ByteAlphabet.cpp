@@ -6,7 +6,7 @@
 
 #include <array>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 static constexpr bool standsForItself(unsigned byte) {
   return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
@@ -45,4 +45,4 @@ bool appendSpelledBytes(std::string_view token, std::string &out) {
   return true;
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

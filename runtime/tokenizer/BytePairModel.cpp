@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <limits>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 namespace {
 
@@ -21,7 +21,8 @@ constexpr size_t kShortPiece = 48;
 
 } // namespace
 
-Status BytePairModel::load(const TokenizerFile &file, ObjectReader &section, const VocabTable &table, bool isByteLevel) {
+Status BytePairModel::load(const TokenizerFile &file, ObjectReader &section, const VocabTable &table,
+                           bool isByteLevel) {
   vocab = &table;
   byteLevel = isByteLevel;
   if (const auto *dropout = section.optional("dropout"); dropout && *dropout != 0.0 && *dropout != 0)
@@ -79,7 +80,10 @@ Status BytePairModel::loadMerges(const TokenizerFile &file, const VocabTable &ta
     whole.assign(left).append(right);
     auto leftId = table.find(left), rightId = table.find(right), wholeId = table.find(whole);
     if (!leftId || !rightId || !wholeId)
-      return fileError("model.merges[" + std::to_string(i) + "]: " + inQuotes(!leftId ? left : !rightId ? right : whole) +
+      return fileError("model.merges[" + std::to_string(i) + "]: " +
+                       inQuotes(!leftId    ? left
+                                : !rightId ? right
+                                           : whole) +
                        " is not in the vocabulary");
     found.push_back({uint64_t(*leftId) << 32 | *rightId, {static_cast<uint32_t>(i), *wholeId}});
   }
@@ -295,4 +299,4 @@ template <bool Restricted> void BytePairModel::mergeLong(Scratch &scratch, std::
     out.push_back(static_cast<int32_t>(symbols[size_t(i)].id));
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

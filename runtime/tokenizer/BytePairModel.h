@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 /// Immutable once loaded, thread-safe.
 class BytePairModel {
@@ -63,9 +63,9 @@ private:
   template <bool Restricted> void mergeLong(Scratch &scratch, std::vector<int32_t> &out) const;
 
   const VocabTable *vocab = nullptr;
-  VocabTable bytesVocab; // byte level with ignore_merges: the same tokens, as bytes
-  std::array<int64_t, 256> byteIds = {};      // byte level: the token of a byte; -1: none
-  std::array<int64_t, 256> fallbackIds = {};  // byte_fallback: the token <0xHH>; -1: none
+  VocabTable bytesVocab;                     // byte level with ignore_merges: the same tokens, as bytes
+  std::array<int64_t, 256> byteIds = {};     // byte level: the token of a byte; -1: none
+  std::array<int64_t, 256> fallbackIds = {}; // byte_fallback: the token <0xHH>; -1: none
   bool byteLevel = false;
   bool byteFallback = false;
   bool fuseUnknown = false;
@@ -80,6 +80,6 @@ private:
   unsigned shift = 63;
 };
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_BYTEPAIRMODEL_H

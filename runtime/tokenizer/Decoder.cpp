@@ -6,7 +6,7 @@
 #include "runtime/tokenizer/TokenizerFile.h"
 #include "runtime/tokenizer/Utf8.h"
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 using nlohmann::json;
 
@@ -57,7 +57,7 @@ static void replaceAll(std::string &text, std::string_view what, std::string_vie
 /// Undoes the spaces that joining words puts around English punctuation.
 static void cleanUpEnglish(std::string &text) {
   static constexpr std::pair<std::string_view, std::string_view> kReplacements[] = {
-      {" .", "."},    {" ?", "?"},   {" !", "!"},           {" ,", ","},   {" ' ", "'"},  {" n't", "n't"},
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
       {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (auto [what, by] : kReplacements)
     replaceAll(text, what, by);
@@ -137,4 +137,4 @@ void Decoder::finish(State &state, std::string &out) const {
   state = {};
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 /// Immutable once loaded, thread-safe.
 class Decoder {
@@ -22,8 +22,8 @@ public:
     std::string held; // bytes that are not text yet
   };
 
-  /// |section|: null (tokens are joined by spaces), or the object. Supported: ByteLevel, WordPiece, ByteFallback, Fuse and a
-  /// Sequence of the last two.
+  /// |section|: null (tokens are joined by spaces), or the object. Supported: ByteLevel, WordPiece, ByteFallback, Fuse
+  /// and a Sequence of the last two.
   Status load(const nlohmann::json *section);
 
   /// Appends what |token| adds to the text. Bytes that may be the beginning of a character are held back.
@@ -41,6 +41,6 @@ private:
   bool cleanUp = false;
 };
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_DECODER_H

@@ -2,13 +2,14 @@
 
 #include "runtime/tokenizer/Normalizer.h"
 
+#include "runtime/tokenizer/BertCharacters.h"
 #include "runtime/tokenizer/TokenizerFile.h"
 #include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
 #include <utf8proc.h>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 using nlohmann::json;
 
@@ -38,9 +39,12 @@ Status Normalizer::load(const json *section, const std::string &path) {
     if (lowercase)
       steps.push_back(Step::Lowercase);
   } else {
-    static constexpr std::pair<const char *, Step> kPlain[] = {
-        {"NFC", Step::NFC},   {"NFD", Step::NFD},         {"NFKC", Step::NFKC},
-        {"NFKD", Step::NFKD}, {"Lowercase", Step::Lowercase}, {"StripAccents", Step::StripMarks}};
+    static constexpr std::pair<const char *, Step> kPlain[] = {{"NFC", Step::NFC},
+                                                               {"NFD", Step::NFD},
+                                                               {"NFKC", Step::NFKC},
+                                                               {"NFKD", Step::NFKD},
+                                                               {"Lowercase", Step::Lowercase},
+                                                               {"StripAccents", Step::StripMarks}};
     auto found = std::find_if(std::begin(kPlain), std::end(kPlain), [&](auto &entry) { return type == entry.first; });
     if (found != std::end(kPlain))
       steps.push_back(found->second);
@@ -73,8 +77,8 @@ unsigned combiningClass(utf8proc_int32_t character) {
   return static_cast<unsigned>(utf8proc_get_property(character)->combining_class);
 }
 
-/// Decomposes |part| into |characters| and puts marks in canonical order. utf8proc's own ordering takes quadratic time on
-/// long runs of marks, which hostile text can hold.
+/// Decomposes |part| into |characters| and puts marks in canonical order. utf8proc's own ordering takes quadratic time
+/// on long runs of marks, which hostile text can hold.
 void decompose(std::string_view part, utf8proc_option_t options, std::vector<utf8proc_int32_t> &characters) {
   characters.clear();
   std::vector<uint64_t> sortable;
@@ -141,10 +145,8 @@ void normalizeForm(const std::string &text, std::string &out, bool compose, bool
   }
 }
 
-bool isMark(char32_t character, bool nonspacingOnly) {
+bool isMark(char32_t character) {
   utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(character));
-  if (nonspacingOnly)
-    return category == UTF8PROC_CATEGORY_MN;
   return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
 }
 
@@ -179,26 +181,16 @@ void cleanText(const std::string &text, std::string &out) {
           out.push_back(c);
       },
       [&](char32_t c) {
-        utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
-        bool dropped = c == 0xFFFD || category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
-                       category == UTF8PROC_CATEGORY_CO;
-        if (!dropped)
+        if (!isBertControl(c))
           appendCharacter(isWhiteSpace(c) ? ' ' : c, out);
       });
-}
-
-bool isIdeograph(char32_t c) {
-  // The blocks of the original BERT code, with the start of the last extension as the tokenizers library has it.
-  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
-         (c >= 0x2A700 && c <= 0x2B73F) || (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
-         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
 void spaceIdeographs(const std::string &text, std::string &out) {
   transform(
       text, [&](char c) { out.push_back(c); },
       [&](char32_t c) {
-        bool spaced = isIdeograph(c);
+        bool spaced = isBertIdeograph(c);
         if (spaced)
           out.push_back(' ');
         appendCharacter(c, out);
@@ -238,7 +230,7 @@ void Normalizer::apply(std::string &text) const {
       transform(
           text, [&](char c) { out.push_back(c); },
           [&](char32_t c) {
-            if (!isMark(c, false))
+            if (!isMark(c))
               keep(c);
           });
       break;
@@ -250,7 +242,7 @@ void Normalizer::apply(std::string &text) const {
       break;
     case Step::StripNonspacingMarks:
       normalizeForm(text, out, false, false, [&](char32_t c) {
-        if (!isMark(c, true))
+        if (!isBertAccent(c))
           keep(c);
       });
       break;
@@ -259,4 +251,4 @@ void Normalizer::apply(std::string &text) const {
   }
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

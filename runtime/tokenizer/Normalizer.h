@@ -11,12 +11,13 @@
 #include <string>
 #include <vector>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 /// A chain of steps. All take time linear in the text but for runs of combining marks, which are sorted.
 class Normalizer {
 public:
-  /// |section|: null, or the object at |path|. Supported: Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, BertNormalizer.
+  /// |section|: null, or the object at |path|. Supported: Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents,
+  /// BertNormalizer.
   Status load(const nlohmann::json *section, const std::string &path);
 
   bool empty() const { return steps.empty(); }
@@ -39,6 +40,6 @@ private:
   std::vector<Step> steps;
 };
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_NORMALIZER_H

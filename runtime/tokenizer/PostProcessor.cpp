@@ -5,7 +5,7 @@
 #include "runtime/tokenizer/TokenizerFile.h"
 #include "runtime/tokenizer/Utf8.h"
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 using nlohmann::json;
 
@@ -109,4 +109,4 @@ Status PostProcessor::load(const json *section, const std::string &path, uint32_
   return status;
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

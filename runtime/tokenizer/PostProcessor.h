@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 struct PostProcessor {
   std::vector<int32_t> prefix, suffix;
@@ -26,6 +26,6 @@ private:
   Status loadEnds(class ObjectReader &reader, uint32_t vocabSize);
 };
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_POSTPROCESSOR_H

@@ -2,12 +2,13 @@
 
 #include "runtime/tokenizer/PreTokenizer.h"
 
+#include "runtime/tokenizer/BertCharacters.h"
 #include "runtime/tokenizer/TokenizerFile.h"
 #include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 using nlohmann::json;
 
@@ -115,12 +116,6 @@ Status PreTokenizer::load(const json *section, const std::string &path) {
   reader.finish();
   return status;
 }
-
-static bool isAsciiPunctuation(char32_t c) {
-  return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
-}
-
-static bool isBertPunctuation(char32_t c) { return c < 0x80 ? isAsciiPunctuation(c) : isPunctuation(c); }
 
 /// Every character for which |matches| says yes becomes a part, and so do the runs between them.
 template <typename Matches, typename Part>
@@ -270,4 +265,4 @@ Status PreTokenizer::split(std::string_view text, std::vector<std::string_view> 
   return {};
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

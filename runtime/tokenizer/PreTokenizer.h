@@ -14,13 +14,13 @@
 #include <string_view>
 #include <vector>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 /// Immutable once loaded, thread-safe.
 class PreTokenizer {
 public:
-  /// |section|: null, or the object at |path|. Supported: Sequence, Split, ByteLevel (last in a sequence), BertPreTokenizer,
-  /// WhitespaceSplit, Punctuation, Digits.
+  /// |section|: null, or the object at |path|. Supported: Sequence, Split, ByteLevel (last in a sequence),
+  /// BertPreTokenizer, WhitespaceSplit, Punctuation, Digits.
   Status load(const nlohmann::json *section, const std::string &path);
 
   /// The model sees bytes instead of characters (ByteLevel).
@@ -52,6 +52,6 @@ private:
   bool byteLevel = false;
 };
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_PRETOKENIZER_H

@@ -8,7 +8,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 namespace {
 
@@ -23,7 +23,8 @@ template <typename T, void (*Function)(T *)> struct Freeing {
 };
 using MatchData = std::unique_ptr<pcre2_match_data, Freeing<pcre2_match_data, pcre2_match_data_free>>;
 using MatchContext = std::unique_ptr<pcre2_match_context, Freeing<pcre2_match_context, pcre2_match_context_free>>;
-using CompileContext = std::unique_ptr<pcre2_compile_context, Freeing<pcre2_compile_context, pcre2_compile_context_free>>;
+using CompileContext =
+    std::unique_ptr<pcre2_compile_context, Freeing<pcre2_compile_context, pcre2_compile_context_free>>;
 
 std::string errorText(int error) {
   PCRE2_UCHAR buffer[160];
@@ -56,8 +57,8 @@ Status Regex::compile(std::string_view expression, const std::string &where) {
                            PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset,
                            context.get()));
   if (!code)
-    return fileError(where + ": " + inQuotes(expression) + " is not a regular expression that PCRE2 takes: " +
-                     errorText(error));
+    return fileError(where + ": " + inQuotes(expression) +
+                     " is not a regular expression that PCRE2 takes: " + errorText(error));
   // Where the system forbids executable memory the interpreter gives the same answers, slower.
   hasJit = pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE) == 0;
   return {};
@@ -78,19 +79,18 @@ Status Regex::matches(std::string_view text, std::vector<std::pair<size_t, size_
   size_t lastEnd = std::string_view::npos; // of the last match
   while (start <= text.size()) {
     // The text is known to be valid, so PCRE2 need not check it from the start again and again.
-    int result = hasJit ? pcre2_jit_match(code.get(), subject, text.size(), start, PCRE2_NO_UTF_CHECK, data.get(),
-                                          context.get())
-                        : PCRE2_ERROR_JIT_STACKLIMIT;
+    int result =
+        hasJit ? pcre2_jit_match(code.get(), subject, text.size(), start, PCRE2_NO_UTF_CHECK, data.get(), context.get())
+               : PCRE2_ERROR_JIT_STACKLIMIT;
     if (result == PCRE2_ERROR_JIT_STACKLIMIT) // compiled code has a small fixed stack, the interpreter uses the heap
       result = pcre2_match(code.get(), subject, text.size(), start, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(),
                            context.get());
     if (result == PCRE2_ERROR_NOMATCH)
       break;
     if (result < 0)
-      return Status(msa_status_create(
-          MSA_PROGRAM_FAILED,
-          ("tokenizer: the splitting expression gave up at byte " + std::to_string(start) + ": " + errorText(result))
-              .c_str()));
+      return Status(msa_status_create(MSA_PROGRAM_FAILED, ("tokenizer: the splitting expression gave up at byte " +
+                                                           std::to_string(start) + ": " + errorText(result))
+                                                              .c_str()));
     size_t matchStart = range[0], matchEnd = range[1];
     if (matchEnd < matchStart || matchEnd < start) // \K in a lookaround
       return Status(msa_status_create(MSA_PROGRAM_FAILED, "tokenizer: the splitting expression matched backwards"));
@@ -108,4 +108,4 @@ Status Regex::matches(std::string_view text, std::vector<std::pair<size_t, size_
   return {};
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

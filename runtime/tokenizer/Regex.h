@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Regular expressions of tokenizer files. Files are written for Oniguruma (Ruby syntax); PCRE2 runs them. translateExpression
-// carries over what the two read differently and refuses, by name, what it does not know to mean the same.
+// Regular expressions of tokenizer files. Files are written for Oniguruma (Ruby syntax); PCRE2 runs them.
+// translateExpression carries over what the two read differently and refuses, by name, what it does not know to mean
+// the same.
 
 #ifndef MSA_RUNTIME_TOKENIZER_REGEX_H
 #define MSA_RUNTIME_TOKENIZER_REGEX_H
@@ -16,7 +17,7 @@
 
 struct pcre2_real_code_8;
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 /// |where| names the expression in messages.
 Status translateExpression(std::string_view expression, const std::string &where, std::string &out);
@@ -37,6 +38,6 @@ private:
   bool hasJit = false;
 };
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_REGEX_H

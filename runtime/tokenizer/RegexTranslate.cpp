@@ -21,7 +21,7 @@
 #include <algorithm>
 #include <cctype>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 namespace {
 
@@ -120,7 +120,8 @@ private:
   }
 
   static bool allHexadecimal(std::string_view digits) {
-    return std::all_of(digits.begin(), digits.end(), [](char c) { return std::isxdigit(static_cast<unsigned char>(c)); });
+    return std::all_of(digits.begin(), digits.end(),
+                       [](char c) { return std::isxdigit(static_cast<unsigned char>(c)); });
   }
 
   void hexadecimal() {
@@ -152,15 +153,16 @@ private:
       name.remove_prefix(1);
     }
     static constexpr std::string_view kCategories[] = {
-        "C",  "Cc", "Cf", "Cn", "Co", "Cs", "L",  "Ll", "Lm", "Lo", "Lt", "Lu", "M",  "Mc", "Me", "Mn", "N",
-        "Nd", "Nl", "No", "P",  "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S",  "Sc", "Sk", "Sm", "So", "Z",
-        "Zl", "Zp", "Zs", "White_Space", "Alphabetic", "Lowercase", "Uppercase", "Ideographic"};
+        "C",  "Cc", "Cf", "Cn", "Co",          "Cs",         "L",         "Ll",        "Lm",         "Lo", "Lt",
+        "Lu", "M",  "Mc", "Me", "Mn",          "N",          "Nd",        "Nl",        "No",         "P",  "Pc",
+        "Pd", "Pe", "Pf", "Pi", "Po",          "Ps",         "S",         "Sc",        "Sk",         "Sm", "So",
+        "Z",  "Zl", "Zp", "Zs", "White_Space", "Alphabetic", "Lowercase", "Uppercase", "Ideographic"};
     static constexpr std::pair<std::string_view, std::string_view> kLongNames[] = {
         {"Letter", "L"}, {"Mark", "M"}, {"Number", "N"}, {"Punctuation", "P"}, {"Symbol", "S"}, {"Separator", "Z"}};
     static constexpr std::string_view kScripts[] = {
-        "Arabic", "Armenian", "Bengali", "Bopomofo", "Common", "Cyrillic", "Devanagari", "Georgian", "Greek", "Han",
-        "Hangul", "Hebrew", "Hiragana", "Inherited", "Katakana", "Khmer", "Lao", "Latin", "Tamil", "Telugu", "Thai",
-        "Tibetan"};
+        "Arabic", "Armenian", "Bengali", "Bopomofo", "Common",   "Cyrillic",  "Devanagari", "Georgian",
+        "Greek",  "Han",      "Hangul",  "Hebrew",   "Hiragana", "Inherited", "Katakana",   "Khmer",
+        "Lao",    "Latin",    "Tamil",   "Telugu",   "Thai",     "Tibetan"};
     std::string translated;
     for (auto &[longName, shortName] : kLongNames)
       if (name == longName)
@@ -248,4 +250,4 @@ Status translateExpression(std::string_view expression, const std::string &where
   return Translator(expression, where, out).run();
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

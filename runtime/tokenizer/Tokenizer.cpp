@@ -17,12 +17,13 @@
 #include <exception>
 #include <new>
 
-namespace msa {
+namespace msa::rt {
 
 using namespace tok;
 using nlohmann::json;
 
-// Working memory is a few dozen bytes for every byte of text; documents of this size are encoded in parts by their owner.
+// Working memory is a few dozen bytes for every byte of text; documents of this size are encoded in parts by their
+// owner.
 static constexpr size_t kMaxTextBytes = size_t(128) << 20;
 
 /// Runs |body|, turning what the standard library throws into a status: nothing is thrown across the interface.
@@ -322,8 +323,8 @@ std::span<const int32_t> Tokenizer::templateSuffix() const { return implementati
 Status StreamDecoder::append(int32_t id, std::string &out) {
   return guarded([&]() -> Status {
     if (id < 0)
-      return Status(msa_status_create(MSA_INVALID_ARGUMENT,
-                                      ("tokenizer: expected an id of at least 0, found " + std::to_string(id)).c_str()));
+      return Status(msa_status_create(
+          MSA_INVALID_ARGUMENT, ("tokenizer: expected an id of at least 0, found " + std::to_string(id)).c_str()));
     std::string_view token = tokenizer.idToToken(id);
     if (!token.empty() && !(skipSpecial && tokenizer.isSpecial(id)))
       tokenizer.implementation->decoder.append(token, state, out);
@@ -338,4 +339,4 @@ Status StreamDecoder::finish(std::string &out) {
   });
 }
 
-} // namespace msa
+} // namespace msa::rt

@@ -16,12 +16,12 @@
 #include <string_view>
 #include <vector>
 
-namespace msa {
+namespace msa::rt {
 
 /// Immutable once loaded; any number of threads may use one tokenizer at once.
 ///
-/// Text may be any bytes: each maximal part that is not UTF-8 counts as U+FFFD. No function throws; on failure |out| is left
-/// empty. Running out of memory is a failure too.
+/// Text may be any bytes: each maximal part that is not UTF-8 counts as U+FFFD. No function throws; on failure |out| is
+/// left empty. Running out of memory is a failure too.
 class Tokenizer {
 public:
   /// A part of a text. In a part that is not trusted, what is written like an added token is just text.
@@ -30,25 +30,26 @@ public:
     bool trusted;
   };
 
-  /// Reads the bytes of a tokenizer.json, which are not needed afterwards. What the file asks for and this library cannot do
-  /// is an error that names the place in the file. "truncation" and "padding" are not applied.
+  /// Reads the bytes of a tokenizer.json, which are not needed afterwards. What the file asks for and this library
+  /// cannot do is an error that names the place in the file. "truncation" and "padding" are not applied.
   static Status load(std::string_view json, std::unique_ptr<const Tokenizer> &out);
   ~Tokenizer();
 
   /// Ids of |text|. Added tokens written in it are recognised; none are put around it.
   Status encode(std::string_view text, std::vector<int32_t> &out) const;
 
-  /// Ids of text whose origin is not trusted: neither recognising nor merging leads to an added token, so text that spells
-  /// a control token never becomes one. (The unknown token stands for what the vocabulary lacks, as ever. An added token of one
-  /// character that is not special stays an ordinary letter.)
+  /// Ids of text whose origin is not trusted: neither recognising nor merging leads to an added token, so text that
+  /// spells a control token never becomes one. (The unknown token stands for what the vocabulary lacks, as ever. An
+  /// added token of one character that is not special stays an ordinary letter.)
   Status encodeOrdinary(std::string_view text, std::vector<int32_t> &out) const;
 
-  /// Ids of the concatenated |segments|, merged across their seams as one text, with added tokens recognised where they lie
-  /// wholly in neighbouring trusted ones. A piece of text that touches an untrusted segment is encoded as by encodeOrdinary.
+  /// Ids of the concatenated |segments|, merged across their seams as one text, with added tokens recognised where they
+  /// lie wholly in neighbouring trusted ones. A piece of text that touches an untrusted segment is encoded as by
+  /// encodeOrdinary.
   Status encodeSegments(std::span<const Segment> segments, std::vector<int32_t> &out) const;
 
-  /// Text of |ids|, always valid UTF-8: incomplete characters become U+FFFD. Ids that have no token (a model may have more
-  /// rows than its tokenizer tokens) add nothing; negative ids are an error.
+  /// Text of |ids|, always valid UTF-8: incomplete characters become U+FFFD. Ids that have no token (a model may have
+  /// more rows than its tokenizer tokens) add nothing; negative ids are an error.
   Status decode(std::span<const int32_t> ids, bool skipSpecial, std::string &out) const;
 
   std::optional<int32_t> tokenToId(std::string_view token) const;
@@ -59,7 +60,8 @@ public:
   /// The highest id plus one.
   int32_t vocabSize() const;
 
-  /// What the file's post-processor puts before and behind a single text, as [CLS] and [SEP]; the encode functions do not.
+  /// What the file's post-processor puts before and behind a single text, as [CLS] and [SEP]; the encode functions do
+  /// not.
   std::span<const int32_t> templatePrefix() const;
   std::span<const int32_t> templateSuffix() const;
 
@@ -89,6 +91,6 @@ private:
   tok::Decoder::State state;
 };
 
-} // namespace msa
+} // namespace msa::rt
 
 #endif // MSA_RUNTIME_TOKENIZER_TOKENIZER_H

@@ -4,7 +4,7 @@
 
 #include "runtime/tokenizer/Utf8.h"
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 using nlohmann::json;
 
@@ -364,4 +364,4 @@ void ObjectReader::finish() {
     }
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads the bytes of a tokenizer.json without trusting them. The two large parts, model.vocab and model.merges, go straight
-// into flat arrays; the rest becomes a small JSON tree.
+// Reads the bytes of a tokenizer.json without trusting them. The two large parts, model.vocab and model.merges, go
+// straight into flat arrays; the rest becomes a small JSON tree.
 
 #ifndef MSA_RUNTIME_TOKENIZER_TOKENIZERFILE_H
 #define MSA_RUNTIME_TOKENIZER_TOKENIZERFILE_H
@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 // Far above every published tokenizer, low enough that a hostile file cannot take the machine with it.
 inline constexpr size_t kMaxFileBytes = size_t(256) << 20;
@@ -53,8 +53,9 @@ struct TokenizerFile {
 
 Status readTokenizerFile(std::string_view bytes, TokenizerFile &out);
 
-/// Checked access to one object of the tree. The first problem stays in |status|, later calls then do nothing but return
-/// their default; finish() complains about members that nobody asked for, because what a file asks for must not be ignored.
+/// Checked access to one object of the tree. The first problem stays in |status|, later calls then do nothing but
+/// return their default; finish() complains about members that nobody asked for, because what a file asks for must not
+/// be ignored.
 class ObjectReader {
 public:
   ObjectReader(const nlohmann::json &value, std::string path, Status &status);
@@ -82,6 +83,6 @@ private:
   std::set<std::string, std::less<>> known;
 };
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_TOKENIZERFILE_H

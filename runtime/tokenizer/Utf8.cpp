@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utf8proc.h>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 Utf8Step readUtf8(std::string_view text) {
   auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -137,8 +137,9 @@ void appendCharacter(char32_t character, std::string &out) {
 bool isWhiteSpace(char32_t character) {
   if (character < 0x80)
     return character == ' ' || (character >= '\t' && character <= '\r');
-  return character == 0x85 || character == 0xA0 || character == 0x1680 || (character >= 0x2000 && character <= 0x200A) ||
-         character == 0x2028 || character == 0x2029 || character == 0x202F || character == 0x205F || character == 0x3000;
+  return character == 0x85 || character == 0xA0 || character == 0x1680 ||
+         (character >= 0x2000 && character <= 0x200A) || character == 0x2028 || character == 0x2029 ||
+         character == 0x202F || character == 0x205F || character == 0x3000;
 }
 
 static utf8proc_category_t category(char32_t character) {
@@ -189,4 +190,4 @@ std::string inQuotes(std::string_view text) {
   return result + "...' (" + std::to_string(text.size()) + " bytes)";
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

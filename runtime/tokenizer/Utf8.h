@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 /// What the bytes at the start of a non-empty text are.
 struct Utf8Step {
@@ -46,6 +46,6 @@ bool isWordCharacter(char32_t character);
 /// |text| between single quotes, cut to a length that suits a message.
 std::string inQuotes(std::string_view text);
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_UTF8_H

@@ -2,7 +2,7 @@
 
 #include "runtime/tokenizer/VocabTable.h"
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 VocabTable::Problem VocabTable::build(std::string sharedText, std::vector<Entry> tokens, size_t &culprit) {
   text = std::move(sharedText);
@@ -66,4 +66,4 @@ std::optional<uint32_t> VocabTable::find(uint64_t hash, std::string_view head, s
   return std::nullopt;
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table from token text to token number. Files are not trusted: a vocabulary made of strings that collide must not turn
-// lookups into scans, so a lookup never probes more than kMaxProbes slots and a table that cannot be built so is refused.
+// The table from token text to token number. Files are not trusted: a vocabulary made of strings that collide must not
+// turn lookups into scans, so a lookup never probes more than kMaxProbes slots and a table that cannot be built so is
+// refused.
 
 #ifndef MSA_RUNTIME_TOKENIZER_VOCABTABLE_H
 #define MSA_RUNTIME_TOKENIZER_VOCABTABLE_H
@@ -12,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 /// Immutable once built; then any number of threads may look things up.
 class VocabTable {
@@ -55,6 +56,6 @@ private:
   unsigned shift = 63;
 };
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_VOCABTABLE_H

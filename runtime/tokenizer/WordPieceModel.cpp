@@ -6,10 +6,10 @@
 
 #include <algorithm>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 // Longer tokens would make the search for the longest one slow; published ones stay below 100 bytes.
-constexpr size_t kLongestSearched = 1024;
+constexpr size_t kLongestSearched = 256;
 
 Status WordPieceModel::load(ObjectReader &section, const VocabTable &table) {
   vocab = &table;
@@ -66,4 +66,4 @@ void WordPieceModel::encode(std::string_view word, bool restricted, std::vector<
   }
 }
 
-} // namespace msa::tok
+} // namespace msa::rt::tok

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// WordPiece: a word is cut into the longest tokens of the vocabulary from left to right; all but the first carry a prefix.
+// WordPiece: a word is cut into the longest tokens of the vocabulary from left to right; all but the first carry a
+// prefix.
 
 #ifndef MSA_RUNTIME_TOKENIZER_WORDPIECEMODEL_H
 #define MSA_RUNTIME_TOKENIZER_WORDPIECEMODEL_H
@@ -14,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace msa::tok {
+namespace msa::rt::tok {
 
 /// Immutable once loaded, thread-safe.
 class WordPieceModel {
@@ -39,6 +40,6 @@ private:
   std::vector<bool> forbidden;
 };
 
-} // namespace msa::tok
+} // namespace msa::rt::tok
 
 #endif // MSA_RUNTIME_TOKENIZER_WORDPIECEMODEL_H

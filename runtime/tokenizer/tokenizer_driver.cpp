@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A tokenizer at the other end of a pipe, for compare_with_library.py: reads records (a 32-bit little-endian length and that
-// many bytes) from stdin and answers each with one record on stdout.
+// A tokenizer at the other end of a pipe, for compare_with_library.py: reads records (a 32-bit little-endian length and
+// that many bytes) from stdin and answers each with one record on stdout.
 //
 //   msa_tokenizer_driver TOKENIZER_JSON encode|ordinary|decode|decode-plain|stream
 //   msa_tokenizer_driver TOKENIZER_JSON bench SECONDS       (stdin: plain text; prints MB/s)
@@ -37,20 +37,20 @@ void writeRecord(const void *data, size_t size) {
   std::fflush(stdout);
 }
 
-msa::Status decodeRecord(const msa::Tokenizer &tokenizer, const std::string &mode, const std::string &record,
-                         std::string &text) {
+msa::rt::Status decodeRecord(const msa::rt::Tokenizer &tokenizer, const std::string &mode, const std::string &record,
+                             std::string &text) {
   std::vector<int32_t> ids(record.size() / sizeof(int32_t));
   std::memcpy(ids.data(), record.data(), ids.size() * sizeof(int32_t));
   if (mode != "stream")
     return tokenizer.decode(ids, mode == "decode-plain", text);
   text.clear();
-  msa::StreamDecoder decoder(tokenizer, false);
+  msa::rt::StreamDecoder decoder(tokenizer, false);
   for (int32_t id : ids)
     MSA_TRY(decoder.append(id, text));
   return decoder.finish(text);
 }
 
-int bench(const msa::Tokenizer &tokenizer, double seconds) {
+int bench(const msa::rt::Tokenizer &tokenizer, double seconds) {
   std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
   using Clock = std::chrono::steady_clock;
   std::vector<int32_t> ids;
@@ -58,7 +58,7 @@ int bench(const msa::Tokenizer &tokenizer, double seconds) {
   size_t rounds = 0;
   while (spent < seconds || rounds < 2) {
     auto start = Clock::now();
-    if (msa::Status status = tokenizer.encode(text, ids); !status.ok())
+    if (msa::rt::Status status = tokenizer.encode(text, ids); !status.ok())
       return fail(status.message());
     spent += std::chrono::duration<double>(Clock::now() - start).count();
     ++rounds;
@@ -71,11 +71,12 @@ int bench(const msa::Tokenizer &tokenizer, double seconds) {
 
 int main(int argc, char **argv) {
   if (argc < 3)
-    return fail("usage: msa_tokenizer_driver TOKENIZER_JSON encode|ordinary|decode|decode-plain|stream|bench [SECONDS]");
+    return fail(
+        "usage: msa_tokenizer_driver TOKENIZER_JSON encode|ordinary|decode|decode-plain|stream|bench [SECONDS]");
   std::ifstream file(argv[1], std::ios::binary);
   std::string json{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  std::unique_ptr<const msa::Tokenizer> tokenizer;
-  if (msa::Status status = msa::Tokenizer::load(json, tokenizer); !status.ok())
+  std::unique_ptr<const msa::rt::Tokenizer> tokenizer;
+  if (msa::rt::Status status = msa::rt::Tokenizer::load(json, tokenizer); !status.ok())
     return fail(status.message());
 
   std::string mode = argv[2], record, text;
@@ -83,7 +84,7 @@ int main(int argc, char **argv) {
     return bench(*tokenizer, argc > 3 ? std::atof(argv[3]) : 2.0);
   std::vector<int32_t> ids;
   while (readRecord(record)) {
-    msa::Status status;
+    msa::rt::Status status;
     if (mode == "encode")
       status = tokenizer->encode(record, ids);
     else if (mode == "ordinary")
