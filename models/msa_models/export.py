@@ -85,8 +85,13 @@ def write_json(path, value, indent=2):
 
 
 def write_entries(entries, folder, opset, progress=lambda text: None):
-    """Writes the ONNX file of each entry, and the weights of all, into a folder."""
+    """Writes the ONNX file of each entry, and the weights of all, into a folder. Every .onnx file of a model folder is
+    an entry, so one of another name there is an error (FileExistsError) and not left behind."""
     os.makedirs(folder, exist_ok=True)
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".onnx") and name.removesuffix(".onnx") not in {e.name for e in entries}:
+            raise FileExistsError(f"expected no other ONNX file in the folder to write, found '{name}' in '{folder}': "
+                                  "choose another folder or remove it")
     with WeightFile(folder) as weights:
         protos = []
         for entry in entries:

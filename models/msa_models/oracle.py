@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs an exported decoder folder in onnxruntime: bank, prefill, decode, generation with Memory Interleave.
 
-This is how tests and benchmarks obtain a second opinion on the compiled model from the very same files. It is written
-for clearness; a bank is arrays in memory, and one conversation runs at a time.
+This is how tests and benchmarks obtain a second opinion on the compiled model from the very same files; `eager_sessions`
+runs the PyTorch definition in their place, in float64 if wanted. It is written for clearness; a bank is arrays in
+memory, and one conversation runs at a time.
 """
 import json
 import os
@@ -11,7 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnxruntime
+import torch
 from tokenizers import Tokenizer
+
+from .checkpoint import read_config, read_weights
+from .decoder import Decoder
+from .export import decoder_entries
 
 QUERY, GENERATED = 0, -1  # numbers of tokens; others are documents (above 0) and the template (-2)
 
@@ -29,17 +35,13 @@ class Prefilled:
 
 
 class Model:
-    """An exported folder, and a bank to fill by `add`."""
+    """An exported folder, and a bank to fill by `add`. `sessions` maps the entries to what runs them."""
 
-    def __init__(self, folder, threads=1):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+    def __init__(self, folder, threads=1, sessions=None):
         with open(os.path.join(folder, "msa.json"), encoding="utf-8") as f:
             self.about = json.load(f)
         self.tokenizer = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
-        self.sessions = {e: onnxruntime.InferenceSession(os.path.join(folder, f"{e}.onnx"), options,
-                                                         providers=["CPUExecutionProvider"])
-                         for e in ["encode", "prefill", "decode"]}
+        self.sessions = sessions or onnxruntime_sessions(folder, threads)
         self.router_layers = self.about["router_layers"]
         row = (self.about["kv_heads"], self.about["head_dim"])
         self.bank_names = [o.name for o in self.sessions["encode"].get_outputs() if o.name != "chunk_doc"]
@@ -177,6 +179,38 @@ class Model:
                 break
             ids, numbers = self.round_prompt(whole)
         return self.tokenizer.decode(out, skip_special_tokens=True).strip(), out, rounds
+
+
+def onnxruntime_sessions(folder, threads=1):
+    """{entry: onnxruntime session} of an exported decoder folder."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return {e: onnxruntime.InferenceSession(os.path.join(folder, f"{e}.onnx"), options,
+                                            providers=["CPUExecutionProvider"])
+            for e in ["encode", "prefill", "decode"]}
+
+
+class _EagerSession:
+    """An entry's PyTorch module behind the two methods of an onnxruntime session that Model uses."""
+
+    def __init__(self, entry, dtype):
+        self.entry, self.dtype = entry, dtype
+
+    def get_outputs(self):
+        return self.entry.outputs
+
+    def run(self, _, feeds):
+        inputs = [torch.from_numpy(np.ascontiguousarray(feeds[p.name])) for p in self.entry.inputs]
+        with torch.inference_mode():
+            outputs = self.entry.module(*[x.to(self.dtype) if x.is_floating_point() else x for x in inputs])
+        return [o.numpy() for o in outputs]
+
+
+def eager_sessions(checkpoint, dtype=torch.float32, trace=False):
+    """The same entries computed by PyTorch from a checkpoint folder, in float32 or float64."""
+    config = read_config(checkpoint)
+    net = Decoder(config, read_weights(checkpoint, config)).to(dtype)
+    return {e.name: _EagerSession(e, dtype) for e in decoder_entries(net, trace)}
 
 
 def fill(pattern, **values):

@@ -208,3 +208,11 @@ def test_command_line_reports_in_one_line(checkpoint, tmp_path):
 def test_command_line_writes_the_folder(exported):
     assert sorted(p.name for p in exported("needle").iterdir()) == [
         "decode.onnx", "encode.onnx", "msa.json", "prefill.onnx", "tokenizer.json", "weights.bin"]
+
+
+def test_a_stranger_in_the_folder_is_refused(checkpoint, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "route.onnx").touch()
+    result = command("export", checkpoint, "--out", tmp_path / "out")
+    assert result.returncode == 1 and "found 'route.onnx'" in result.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["route.onnx"]

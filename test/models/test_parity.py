@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from conftest import FIXTURES, NEEDLE
 from safetensors.numpy import load_file
 
@@ -24,11 +25,15 @@ def read(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=[(n, e) for n in NAMES for e in ("onnxruntime", "eager float64")], ids="-".join,
+                scope="module")
 def case(request, exported):
-    from msa_models.oracle import Model
-    folder = FIXTURES / request.param
-    model = Model(exported(request.param))
+    """Each fixture twice: the exported files, and the PyTorch definition in float64."""
+    from msa_models.oracle import Model, eager_sessions
+    name, engine = request.param
+    folder = FIXTURES / name
+    sessions = eager_sessions(folder, torch.float64, trace=True) if engine.startswith("eager") else None
+    model = Model(exported(name), sessions=sessions)
     inputs = read(folder / "inputs.json")
     model.add([d["text"] for d in inputs["documents"]])
     return model, inputs, read(folder / "expected.json"), load_file(folder / "expected.safetensors")
