@@ -73,6 +73,58 @@ void stageConversion(Operation *op) {
     op->setOperand(0, arith::ExtFOp::create(b, op->getLoc(), between, op->getOperand(0)));
 }
 
+/// A select moves bits; LLVM would convert bf16 to f32 and back for one.
+void selectBits(Operation *op) {
+  if (!isHalf(op->getResult(0).getType()))
+    return;
+  ImplicitLocOpBuilder b(op->getLoc(), op);
+  Type half = op->getResult(0).getType(), bits = withElement(half, b.getI16Type());
+  Value chosen = arith::SelectOp::create(b, op->getOperand(0), arith::BitcastOp::create(b, bits, op->getOperand(1)),
+                                         arith::BitcastOp::create(b, bits, op->getOperand(2)));
+  op->getResult(0).replaceAllUsesWith(arith::BitcastOp::create(b, half, chosen));
+  op->erase();
+}
+
+/// bf16 is the upper half of f32: rounded to nearest, ties to even, NaN to the quiet one.
+void convertBFloat(Operation *op) {
+  Type from = op->getOperand(0).getType(), to = op->getResult(0).getType();
+  ImplicitLocOpBuilder b(op->getLoc(), op);
+  Type i16 = withElement(from, b.getI16Type()), i32 = withElement(from, b.getI32Type());
+  auto constant = [&](int32_t value) -> Value {
+    if (auto vector = dyn_cast<VectorType>(i32))
+      return arith::ConstantOp::create(b, DenseElementsAttr::get(vector, value));
+    return arith::ConstantOp::create(b, b.getI32IntegerAttr(value));
+  };
+  Value x = op->getOperand(0), result;
+  // Straight from the stored bits: there is no other use for the bf16 value.
+  auto bitsOf = [&](Value value) -> Value {
+    if (auto cast = value.getDefiningOp<arith::BitcastOp>(); cast && cast.getIn().getType() == i16)
+      return cast.getIn();
+    return arith::BitcastOp::create(b, i16, value);
+  };
+  if (isa<arith::ExtFOp>(op) && getElementTypeOrSelf(from).isBF16()) {
+    Value wide = arith::ExtUIOp::create(b, i32, bitsOf(x));
+    result = arith::BitcastOp::create(b, to, arith::ShLIOp::create(b, wide, constant(16)));
+  } else if (isa<arith::TruncFOp>(op) && getElementTypeOrSelf(to).isBF16()) {
+    Value bits = arith::BitcastOp::create(b, i32, x);
+    Value odd = arith::AndIOp::create(b, arith::ShRUIOp::create(b, bits, constant(16)), constant(1));
+    Value rounded = arith::AddIOp::create(b, arith::AddIOp::create(b, bits, constant(0x7FFF)), odd);
+    Value isNaN = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
+    rounded = arith::SelectOp::create(b, isNaN, constant(0x7FC00000), rounded);
+    Value high = arith::TruncIOp::create(b, i16, arith::ShRUIOp::create(b, rounded, constant(16)));
+    for (Operation *user : llvm::make_early_inc_range(op->getResult(0).getUsers()))
+      if (isa<arith::BitcastOp>(user) && user->getResult(0).getType() == i16) {
+        user->getResult(0).replaceAllUsesWith(high);
+        user->erase();
+      }
+    result = arith::BitcastOp::create(b, to, high);
+  } else {
+    return;
+  }
+  op->getResult(0).replaceAllUsesWith(result);
+  op->erase();
+}
+
 /// The exponent of a power, where every lane has the same.
 std::optional<double> constantExponent(Value value) {
   Attribute attribute;
@@ -179,8 +231,14 @@ struct ExpandMath : msa::cpu::impl::ExpandMathBase<ExpandMath> {
     if (failed)
       return signalPassFailure();
 
+    getOperation().walk([](Operation *op) {
+      if (isa<arith::SelectOp>(op))
+        selectBits(op);
+      else if (isa<arith::ExtFOp, arith::TruncFOp>(op))
+        convertBFloat(op);
+    });
+
     RewritePatternSet patterns(&getContext());
-    arith::populateExpandBFloat16Patterns(patterns);
     arith::populateCeilFloorDivExpandOpsPatterns(patterns);
     walkAndApplyPatterns(getOperation(), std::move(patterns));
   }

@@ -170,7 +170,7 @@ struct LowerKernelsToLLVM : msa::cpu::impl::LowerKernelsToLLVMBase<LowerKernelsT
       }
 
     OpPassManager before(ModuleOp::getOperationName());
-    before.addPass(msa::cpu::createWidenBools());
+    before.addPass(msa::cpu::createStoreAsIntegers());
     before.addPass(msa::cpu::createExpandMath());
     if (failed(runPipeline(before, module)))
       return signalPassFailure();

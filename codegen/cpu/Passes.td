@@ -18,11 +18,11 @@ def LowerKernelsToVector : Pass<"lower-kernels-to-vector", "::mlir::ModuleOp"> {
       "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::LLVM::LLVMDialect", "::mlir::linalg::LinalgDialect"];
 }
 
-def WidenBools : Pass<"widen-bools", "::mlir::ModuleOp"> {
-  let summary = "keep i1 in memory as one byte each";
+def StoreAsIntegers : Pass<"store-as-integers", "::mlir::ModuleOp"> {
+  let summary = "keep i1 in memory as one byte each, and bf16 as its bits";
   let description = [{
     Gives every `memref` of `i1` inside `exec.kernel`s the element type `i8`, with
-    values 0 and 1, and converts at its loads and stores. LLVM would pack vectors of `i1` into bits.
+    values 0 and 1, every one of `bf16` the element type `i16`, and converts at their loads and stores.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::vector::VectorDialect"];
 }

@@ -39,7 +39,7 @@ class Kernels:
                 file.write(text)
             done = subprocess.run([RUNNER, source, f"--variant={variant}", "-o", path], capture_output=True, text=True)
             if done.returncode != 0:
-                raise RuntimeError(f"kernel-runner failed:\n{done.stderr}\n{text}")
+                raise RuntimeError(f"kernel-runner failed:\n{done.stderr[:4000]}")
             self.messages = done.stderr
             self.library = ctypes.CDLL(path)
         self.variant = variant
