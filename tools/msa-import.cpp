@@ -27,5 +27,6 @@ int main(int argc, char **argv) {
   if (elide)
     flags.elideLargeResourceString(64);
   module->print(llvm::outs(), flags);
+  llvm::outs() << "\n";
   return 0;
 }
