@@ -8,6 +8,34 @@
 
 include "mlir/Pass/PassBase.td"
 
+def OnnxInlineFunctions : Pass<"onnx-inline-functions", "::mlir::ModuleOp"> {
+  let summary = "expand calls of model-local functions";
+  let description = [{
+    Replaces every node that calls a function of the file by the function's body, except operators of `ai.msa` that the
+    conversion takes whole, and erases the functions that are then not called.
+  }];
+}
+
+def ConvertOnnxToMSA : Pass<"convert-onnx-to-msa", "::mlir::ModuleOp"> {
+  let summary = "convert the graphs that use a memory to level 1";
+  let description = [{
+    Converts every graph with a node of domain `ai.msa` as a whole: those nodes become `msa` ops, the others what
+    `convert-onnx-to-linalg` makes of them. Reports every node that it does not support, then fails.
+  }];
+  let dependentDialects = ["::msa::MSADialect", "::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect",
+      "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def ConvertOnnxToLinalg : Pass<"convert-onnx-to-linalg", "::mlir::ModuleOp"> {
+  let summary = "convert ONNX graphs to level 1";
+  let description = [{
+    Infers types and shapes, turns shape arithmetic into index arithmetic and operators into linalg, tensor and msa ops.
+    Reports every node that it does not support, then fails.
+  }];
+  let dependentDialects = ["::msa::MSADialect", "::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect",
+      "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def MSANormalizeQuery : Pass<"msa-normalize-query"> {
   let summary = "turn a route's normalize into tensor algebra";
   let description = [{
