@@ -6,6 +6,7 @@
 #include "mlir/InitAllExtensions.h"
 #include "mlir/InitAllPasses.h"
 #include "passes/Passes.h"
+#include "passes/Pipelines.h"
 
 void msa::registerAllDialects(mlir::DialectRegistry &registry) {
   mlir::registerAllDialects(registry);
@@ -16,5 +17,6 @@ void msa::registerAllDialects(mlir::DialectRegistry &registry) {
 void msa::registerAllPasses() {
   mlir::registerAllPasses();
   registerMSAPasses();
+  registerPipelines();
   cpu::registerMSACPUPasses();
 }

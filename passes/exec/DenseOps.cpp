@@ -40,14 +40,14 @@ LogicalResult EntryLowering::lowerMatmul(MatmulOp op) {
   dims.push_back(constant(n));
   Binding result = allocate(op.getResult(), dims);
 
-  kernel::MatmulTile tile = kernel::matmulTile(k, n);
+  kernel::MatmulTile tile = kernel::chooseMatmulTile(k, n);
   Dispatch dispatch(*this, loc, "matmul_" + std::to_string(k) + "x" + std::to_string(n));
   Value x = dispatch.read(reshape(*lhs, {m, constant(k)})), w = dispatch.read(*rhs);
   SmallVector<Value> extraViews;
   for (const Binding &extra : extras)
     extraViews.push_back(dispatch.read(extra));
   Value y = dispatch.write(reshape(result, {m, constant(n)}));
-  Value scratch = dispatch.scratch(kernel::matmulScratchBytes(k, n));
+  Value scratch = dispatch.scratch(kernel::matmulScratchBytes(k, tile));
   auto product = kernel::MatmulOp::create(dispatch.body(), loc, dispatch.lo(), dispatch.hi(), x, w, extraViews, y, scratch,
                                           builder.getI64IntegerAttr(tile.rows), builder.getI64IntegerAttr(tile.columns));
   IRMapping mapping;
@@ -56,6 +56,8 @@ LogicalResult EntryLowering::lowerMatmul(MatmulOp op) {
   OpBuilder inner(yield);
   kernel::YieldOp::create(inner, loc, yield->getOperands());
   yield->erase();
+  if (failed(bringInside(dispatch, product.getEpilogue(), product)))
+    return failure();
   dispatch.finish(mul(loc, ceilDiv(loc, m, constant(tile.rows)), constant(llvm::divideCeil(n, tile.columns))));
   bind(op.getResult(), result);
   return success();
@@ -72,12 +74,12 @@ void EntryLowering::attend(Location loc, Binding query, Binding key, Binding val
     batched(*binding);
   int64_t heads = *getConstantIntValue(query.dims[2]), kvHeads = *getConstantIntValue(key.dims[2]);
   int64_t dim = *getConstantIntValue(query.dims[3]), valueDim = *getConstantIntValue(value.dims[3]);
-  int64_t rows = kernel::attentionRows(heads / kvHeads, dim);
+  int64_t rows = kernel::attentionRows(heads, kvHeads);
   Dispatch dispatch(*this, loc, "attention_" + std::to_string(heads) + "x" + std::to_string(kvHeads) + "x" + std::to_string(dim));
   Value q = dispatch.read(query), k = dispatch.read(key), v = dispatch.read(value);
   Value d = documents ? dispatch.read(*documents) : Value(), m = mask ? dispatch.read(*mask) : Value();
   Value y = dispatch.write(result);
-  Value scratch = dispatch.scratch(kernel::attentionScratchBytes(heads / kvHeads, dim, valueDim, rows));
+  Value scratch = dispatch.scratch(kernel::attentionScratchBytes(heads, kvHeads, dim, valueDim, rows));
   kernel::AttentionOp::create(dispatch.body(), loc, dispatch.lo(), dispatch.hi(), q, k, v, d, m, y, scratch,
                               causal ? builder.getUnitAttr() : UnitAttr(), scale, builder.getI64IntegerAttr(rows));
   dispatch.finish(mul(loc, mul(loc, query.dims[0], constant(kvHeads)), ceilDiv(loc, query.dims[1], constant(rows))));

@@ -148,7 +148,8 @@ private:
   };
   void formGroups();
   mlir::LogicalResult lowerGroup(RowGroup &group);
-  mlir::LogicalResult bringInside(Dispatch &dispatch, mlir::linalg::GenericOp clone, mlir::Operation *loop);
+  /// Replaces the function's values that `region`, in the kernel, captures by constants and scalars of the kernel, put before `before`.
+  mlir::LogicalResult bringInside(Dispatch &dispatch, mlir::Region &region, mlir::Operation *before);
 
   mlir::func::FuncOp function;
   KernelTable &kernels;

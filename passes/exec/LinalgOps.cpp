@@ -179,18 +179,17 @@ std::optional<LogicalResult> EntryLowering::lowerLinalgOp(Operation *op) {
   return lowerGroup(*group);
 }
 
-/// Replaces the function's values that the body of `clone` captures by constants and scalars of the kernel, before `loop`.
-LogicalResult EntryLowering::bringInside(Dispatch &dispatch, linalg::GenericOp clone, Operation *loop) {
+LogicalResult EntryLowering::bringInside(Dispatch &dispatch, Region &region, Operation *before) {
   llvm::SetVector<Value> captured;
-  clone.getRegion().walk([&](Operation *inner) {
+  region.walk([&](Operation *inner) {
     for (Value operand : inner->getOperands())
       if (operand.getParentBlock() == &function.front())
         captured.insert(operand);
   });
   OpBuilder &b = dispatch.body();
   OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPoint(loop);
-  Location loc = clone.getLoc();
+  b.setInsertionPoint(before);
+  Location loc = before->getLoc();
   for (Value value : captured) {
     Attribute number;
     Value inside;
@@ -206,7 +205,7 @@ LogicalResult EntryLowering::bringInside(Dispatch &dispatch, linalg::GenericOp c
       else if (!value.getType().isIndex())
         inside = arith::IndexCastOp::create(b, loc, value.getType(), inside);
     }
-    clone.getRegion().walk([&](Operation *inner) { inner->replaceUsesOfWith(value, inside); });
+    region.walk([&](Operation *inner) { inner->replaceUsesOfWith(value, inside); });
   }
   return success();
 }
@@ -393,7 +392,7 @@ LogicalResult EntryLowering::lowerGroup(RowGroup &group) {
                                            SmallVector<utils::IteratorType>{utils::IteratorType::parallel});
     IRMapping mapping;
     op.getRegion().cloneInto(&clone.getRegion(), mapping);
-    if (failed(bringInside(dispatch, clone, rows)))
+    if (failed(bringInside(dispatch, clone.getRegion(), rows)))
       return failure();
     kernel::YieldOp::create(b, loc, ValueRange{});
     b.setInsertionPointAfter(rows);
@@ -543,7 +542,7 @@ LogicalResult EntryLowering::lowerGroup(RowGroup &group) {
     for (Operation *inner : dead)
       inner->erase();
     (void)walk;
-    if (failed(bringInside(dispatch, clone, rows)))
+    if (failed(bringInside(dispatch, clone.getRegion(), rows)))
       return failure();
   }
   kernel::YieldOp::create(b, loc, ValueRange{});

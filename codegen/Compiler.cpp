@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "codegen/Compiler.h"
+#include "codegen/artifact/Writer.h"
+#include "codegen/cpu/Emit.h"
+#include "codegen/cpu/Passes.h"
+#include "dialect/exec/ExecDialect.h"
+#include "dialect/kernel/KernelDialect.h"
+#include "dialect/onnx/Import.h"
+#include "dialect/onnx/OnnxDialect.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Pass/PassManager.h"
+#include "passes/Passes.h"
+#include "passes/Pipelines.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+using namespace msa;
+
+void Compiler::registerDialects(DialectRegistry &registry) {
+  registry.insert<MSADialect, exec::ExecDialect, kernel::KernelDialect, onnx::OnnxDialect, func::FuncDialect, linalg::LinalgDialect,
+                  tensor::TensorDialect, arith::ArithDialect, math::MathDialect, cf::ControlFlowDialect, memref::MemRefDialect,
+                  scf::SCFDialect, vector::VectorDialect, LLVM::LLVMDialect>();
+  cpu::registerEmission(registry);
+}
+
+LogicalResult Compiler::runTo(Stage stage) {
+  module = onnx::importOnnxFiles(context, options.inputs);
+  if (!module)
+    return failure();
+  if (stage == Stage::Onnx)
+    return success();
+  PassManager manager(&context);
+  if (!options.dumpDirectory.empty()) {
+    context.disableMultithreading();
+    OpPrintingFlags flags;
+    flags.elideLargeElementsAttrs(64).elideLargeResourceString(64);
+    manager.enableIRPrintingToFileTree([](Pass *, Operation *) { return false; }, [](Pass *, Operation *) { return true; },
+                                       /*printModuleScope=*/true, /*printAfterOnlyOnChange=*/true, /*printAfterOnlyOnFailure=*/false,
+                                       options.dumpDirectory, flags);
+  }
+  buildConvertPipeline(manager);
+  if (stage >= Stage::Linalg)
+    buildFusePipeline(manager);
+  if (stage >= Stage::Exec)
+    buildOutlinePipeline(manager);
+  // What is not as fast as it might be is said in remarks.
+  ScopedDiagnosticHandler remarks(&context, [&](Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() != DiagnosticSeverity::Remark)
+      return failure();
+    report.remarks.push_back(diagnostic.str());
+    return success();
+  });
+  if (failed(manager.run(*module)))
+    return failure();
+  llvm::StringMap<unsigned> dispatches;
+  module->walk([&](exec::DispatchOp op) { ++dispatches[op.getKernel()]; });
+  for (auto kernelOp : module->getOps<exec::KernelOp>())
+    report.kernels.push_back({kernelOp.getSymName().str(), dispatches.lookup(kernelOp.getSymName())});
+  return success();
+}
+
+FailureOr<OwningOpRef<ModuleOp>> Compiler::lowerKernels(const cpu::CPUTarget &target) {
+  OwningOpRef<ModuleOp> kernels = cpu::cloneKernels(*module);
+  PassManager manager(&context);
+  cpu::buildLowerKernelsPipeline(manager, target);
+  ScopedDiagnosticHandler remarks(&context, [&](Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() != DiagnosticSeverity::Remark)
+      return failure();
+    report.remarks.push_back(target.name + ": " + diagnostic.str());
+    return success();
+  });
+  if (failed(manager.run(*kernels)))
+    return failure();
+  return kernels;
+}
+
+llvm::Expected<std::string> Compiler::emitText(Stage stage) {
+  FailureOr<OwningOpRef<ModuleOp>> kernels = lowerKernels(options.targets.front());
+  if (failed(kernels))
+    return llvm::createStringError("kernels could not be lowered for " + options.targets.front().name);
+  return cpu::emitText(**kernels, options.targets.front(), stage == Stage::LLVM ? cpu::TextKind::LLVM : cpu::TextKind::Assembly);
+}
+
+static llvm::Expected<std::string> readFile(StringRef path) {
+  auto buffer = llvm::MemoryBuffer::getFile(path);
+  if (!buffer)
+    return llvm::createStringError(buffer.getError(), "cannot read '" + path + "': " + buffer.getError().message());
+  return (*buffer)->getBuffer().str();
+}
+
+llvm::Error Compiler::writeArtifact(StringRef path) {
+  ArtifactContents contents;
+  for (auto [source, target] : {std::pair(&options.tokenizer, &contents.tokenizer), std::pair(&options.modelConfig, &contents.modelConfig)}) {
+    if (source->empty())
+      continue;
+    llvm::Expected<std::string> bytes = readFile(*source);
+    if (!bytes)
+      return bytes.takeError();
+    *target = std::move(*bytes);
+  }
+  contents.provenance.emplace_back("compiler", "msac " MSA_COMPILER_VERSION);
+  std::string targets;
+  for (const cpu::CPUTarget &target : options.targets) {
+    FailureOr<OwningOpRef<ModuleOp>> kernels = lowerKernels(target);
+    if (failed(kernels))
+      return llvm::createStringError("kernels could not be lowered for " + target.name);
+    cpu::EmitOptions emitOptions;
+    emitOptions.threads = options.threads;
+    llvm::Expected<std::vector<char>> object = cpu::emitSharedObject(**kernels, target, emitOptions);
+    if (!object)
+      return object.takeError();
+    contents.variants.push_back({target.name, std::move(*object)});
+    targets += (targets.empty() ? "" : ",") + target.name;
+  }
+  contents.provenance.emplace_back("targets", targets);
+  for (const std::string &input : options.inputs) {
+    llvm::Expected<std::string> bytes = readFile(input);
+    if (!bytes)
+      return bytes.takeError();
+    auto digest = llvm::SHA256::hash(llvm::arrayRefFromStringRef(*bytes));
+    contents.provenance.emplace_back("source " + llvm::sys::path::filename(input).str(), "sha256 " + llvm::toHex(digest, /*LowerCase=*/true));
+  }
+  return msa::writeArtifact(*module, contents, path);
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From .onnx files to an artifact, in process: what msac is the command line of.
+
+#ifndef MSA_CODEGEN_COMPILER_H
+#define MSA_CODEGEN_COMPILER_H
+
+#include "codegen/cpu/CPUTarget.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/Error.h"
+#include <map>
+#include <string>
+#include <vector>
+
+namespace msa {
+
+/// How far to go.
+enum class Stage { Onnx, MSA, Linalg, Exec, LLVM, Assembly, Artifact };
+
+struct CompileOptions {
+  std::vector<std::string> inputs;           ///< .onnx files, each an entry named after its stem
+  std::string tokenizer;                     ///< path of a tokenizer.json to carry, or empty
+  std::string modelConfig;                   ///< path of an msa.json to carry, or empty
+  std::vector<cpu::CPUTarget> targets;       ///< best first
+  std::string dumpDirectory;                 ///< IR after every pass goes there, unless empty
+  unsigned threads = 0;                      ///< of the code generator; 0: one per core. Never changes the output
+};
+
+/// What the optimiser did, for people.
+struct CompileReport {
+  struct Kernel {
+    std::string name;
+    unsigned dispatches; ///< commands that run it
+  };
+  std::vector<Kernel> kernels;
+  std::vector<std::string> remarks; ///< what is not as fast as it might be, and where
+};
+
+/// One compilation. Diagnostics (errors and warnings, with the node that they are about) go to the context's handler.
+class Compiler {
+public:
+  Compiler(mlir::MLIRContext &context, CompileOptions options) : context(context), options(std::move(options)) {}
+
+  /// Everything the tools' dialects and translations need, before the context is made.
+  static void registerDialects(mlir::DialectRegistry &registry);
+
+  /// Imports and runs passes up to `stage` (Exec at most); the module stands at that level afterwards.
+  mlir::LogicalResult runTo(Stage stage);
+  mlir::ModuleOp getModule() { return *module; }
+
+  /// LLVM IR or assembly of the first target. After runTo(Exec).
+  llvm::Expected<std::string> emitText(Stage stage);
+  /// After runTo(Exec).
+  llvm::Error writeArtifact(llvm::StringRef path);
+
+  const CompileReport &getReport() const { return report; }
+
+private:
+  mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> lowerKernels(const cpu::CPUTarget &target);
+
+  mlir::MLIRContext &context;
+  CompileOptions options;
+  CompileReport report;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+};
+
+} // namespace msa
+
+#endif // MSA_CODEGEN_COMPILER_H
