@@ -3,6 +3,7 @@
 #include "codegen/cpu/DotTile.h"
 #include "codegen/cpu/SpanRows.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -10,7 +11,7 @@ using namespace mlir;
 using namespace msa::cpu;
 using Values = KernelBuilder::Values;
 
-static constexpr int64_t partialSums = 16;
+static constexpr int64_t cacheLine = 64;
 
 DotTile DotTile::many(const CPUTarget &target) { return target.registers >= 32 ? DotTile{4, 4} : DotTile{2, 3}; }
 DotTile DotTile::single(const CPUTarget &target) { return target.registers >= 32 ? DotTile{1, 8} : DotTile{1, 6}; }
@@ -59,8 +60,8 @@ static Value sumEach(KernelBuilder &k, ArrayRef<Value> sums) {
   return level.front();
 }
 
-Value msa::cpu::dotProducts(KernelBuilder &k, DotTile tile, Value matrix, ArrayRef<Values> query, ValueRange key,
-                            Type element, int64_t length) {
+Values msa::cpu::partialProducts(KernelBuilder &k, DotTile tile, Value matrix, ArrayRef<Values> query, ValueRange key,
+                                 Type element, int64_t length, Value ahead) {
   OpBuilder &b = k.getBuilder();
   int64_t lanes = k.lanes(), parts = partialSums / lanes, products = tile.queries * tile.keys;
   int64_t elementBytes = element.getIntOrFloatBitWidth() / 8;
@@ -69,6 +70,9 @@ Value msa::cpu::dotProducts(KernelBuilder &k, DotTile tile, Value matrix, ArrayR
   // Accumulator (part * queries + query) * keys + key. Part by part, so that on narrow vectors the query's vectors of
   // one part need not outlive it.
   auto step = [&](Value j, int64_t count, Values sums) {
+    for (int64_t byte = 0; ahead && byte < tile.keys * count * elementBytes; byte += cacheLine)
+      LLVM::Prefetch::create(b, k.getLoc(), offsetPointer(k, ahead, k.mul(j, tile.keys * elementBytes), byte),
+                             /*rw=*/0, /*hint=*/2, /*cache=*/1);
     for (int64_t part = 0; part < parts; ++part) {
       int64_t active = std::min(count - part * lanes, lanes);
       if (active <= 0)
@@ -99,12 +103,16 @@ Value msa::cpu::dotProducts(KernelBuilder &k, DotTile tile, Value matrix, ArrayR
   if (whole < length)
     sums = step(k.index(whole), length - whole, sums);
 
-  for (int64_t part = 1; part < parts; ++part)
-    for (int64_t i = 0; i < products; ++i)
-      sums[i] = k.addF(sums[i], sums[part * products + i]);
-  Value all = sumEach(k, ArrayRef<Value>(sums).take_front(products));
-  if (products == lanes)
+  return sums;
+}
+
+Value msa::cpu::sumProducts(KernelBuilder &k, ArrayRef<Value> partial, int64_t products) {
+  Values sums(partial.take_front(products));
+  for (size_t i = products; i < partial.size(); ++i)
+    sums[i % products] = k.addF(sums[i % products], partial[i]);
+  Value all = sumEach(k, sums);
+  if (products == k.lanes())
     return all;
-  return vector::ExtractStridedSliceOp::create(b, k.getLoc(), all, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{products},
-                                               ArrayRef<int64_t>{1});
+  return vector::ExtractStridedSliceOp::create(k.getBuilder(), k.getLoc(), all, ArrayRef<int64_t>{0},
+                                               ArrayRef<int64_t>{products}, ArrayRef<int64_t>{1});
 }

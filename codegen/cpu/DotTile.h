@@ -15,6 +15,9 @@
 
 namespace msa::cpu {
 
+/// Of a product.
+inline constexpr int64_t partialSums = 16;
+
 struct DotTile {
   int64_t queries, keys;
 
@@ -23,12 +26,17 @@ struct DotTile {
   static DotTile single(const CPUTarget &target);
 };
 
-/// The products as a vector of f32: query 0 with every key, then query 1 with every key, ...
+/// The partial sums of all products, 16 / lanes vectors each: of part 0, of query 0 with every key, then of query 1 with
+/// every key, ..; then of part 1.
 /// Rows have `length` elements. `query[i]` are the indices of a row in the f32 memref `matrix` up to its last dimension;
-/// `key[j]` are `!llvm.ptr` to rows of `element`.
-mlir::Value dotProducts(KernelBuilder &k, DotTile tile, mlir::Value matrix,
-                        llvm::ArrayRef<KernelBuilder::Values> query, mlir::ValueRange key, mlir::Type element,
-                        int64_t length);
+/// `key[j]` are `!llvm.ptr` to rows of `element`. Where `ahead` points, if given, as much memory as that of all keys is
+/// fetched into the second-level cache meanwhile.
+KernelBuilder::Values partialProducts(KernelBuilder &k, DotTile tile, mlir::Value matrix,
+                                      llvm::ArrayRef<KernelBuilder::Values> query, mlir::ValueRange key,
+                                      mlir::Type element, int64_t length, mlir::Value ahead = {});
+
+/// Lane i is the product of partial sums i; `products` of them, at most `lanes`.
+mlir::Value sumProducts(KernelBuilder &k, llvm::ArrayRef<mlir::Value> partial, int64_t products);
 
 } // namespace msa::cpu
 

@@ -21,6 +21,7 @@
 #include "codegen/cpu/Passes.h"
 #include "codegen/cpu/RankedList.h"
 #include "codegen/cpu/SpanRows.h"
+#include "dialect/kernel/TileSizes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/PatternMatch.h"
@@ -28,19 +29,18 @@
 using namespace mlir;
 using namespace msa::cpu;
 using msa::Reduce;
+using msa::kernel::routeScanBlock;
 using Values = KernelBuilder::Values;
 
 namespace {
-
-/// Rows whose scores are held at once: a multiple of every tile's number of keys.
-constexpr int64_t blockRows = 48;
 
 class RouteScan {
 public:
   RouteScan(KernelBuilder &k, const CPUTarget &target, msa::kernel::RouteScanOp op)
       : k(k), op(op), target(target), keys(k, op.getKeys(), op.getRow(), op.getElement()),
-        addresses(k.carve(op.getScratch(), 0, {blockRows}, k.getBuilder().getI64Type())),
-        rowScores(k.carve(op.getScratch(), blockRows * sizeof(int64_t), {blockRows})) {
+        addresses(k.carve(op.getScratch(), 0, {routeScanBlock}, k.getBuilder().getI64Type())),
+        rowScores(k.carve(op.getScratch(), routeScanBlock * sizeof(int64_t), {routeScanBlock})),
+        rowPartials(k.carve(op.getScratch(), routeScanBlock * (sizeof(int64_t) + sizeof(float)), {routeScanBlock, partialSums})) {
     auto query = cast<MemRefType>(op.getQuery().getType());
     heads = query.getDimSize(1);
     length = query.getDimSize(2);
@@ -61,6 +61,7 @@ private:
   Value writeAddresses(Value cursor, Value row, Value end);
   void scoreBlock(Value count, DotTile tile);
   Value scoreTokens(DotTile tile, ValueRange key, Value token, Value state);
+  void scoreSingle(Value count);
   Values reduceRows(Value tile, Value row, Value count, Value end, ValueRange carried);
 
   Value loadDocument(Value row) { return k.loadRaw(op.getDocuments(), {row}); }
@@ -87,7 +88,7 @@ private:
   msa::kernel::RouteScanOp op;
   const CPUTarget &target;
   SpanRows keys;
-  Value addresses, rowScores; ///< of the rows of a block
+  Value addresses, rowScores, rowPartials; ///< of the rows of a block
   Value rows, capacity;
   Value firstToken, endToken, tokenCount; ///< of those that take part; those between that do not are skipped
   int64_t heads, keyHeads, length;
@@ -133,16 +134,16 @@ void RouteScan::emitTile(Value tile) {
       [&] {
         // Carried: span, the running reduction of the current document, how many of its rows are in it, list's size.
         Values init{keys.find(begin), start(op.getChunkReduce(), 0), k.index(0), k.index(0)};
-        Values last = k.forLoop(begin, end, blockRows, init, [&](Value row, ValueRange carried) -> Values {
-          Value count = k.min(k.sub(end, row), blockRows);
+        Values last = k.forLoop(begin, end, routeScanBlock, init, [&](Value row, ValueRange carried) -> Values {
+          Value count = k.min(k.sub(end, row), routeScanBlock);
           Value cursor = writeAddresses(carried[0], row, count);
           DotTile single = DotTile::single(target), many = DotTile::many(target);
+          auto scoreOneToken = [&] { heads == 1 ? scoreSingle(count) : scoreBlock(count, single); };
           if (op.getQueryReduce() == Reduce::last)
-            scoreBlock(count, single);
+            scoreOneToken();
           else
-            k.ifThenElse(
-                k.equal(k.sub(endToken, firstToken), k.index(1)), [&] { scoreBlock(count, single); },
-                [&] { scoreBlock(count, many); });
+            k.ifThenElse(k.equal(k.sub(endToken, firstToken), k.index(1)), scoreOneToken,
+                         [&] { scoreBlock(count, many); });
           Values next = reduceRows(tile, row, count, end, carried.drop_front());
           next.insert(next.begin(), cursor);
           return next;
@@ -161,7 +162,7 @@ void RouteScan::emitTile(Value tile) {
 /// same number; what comes out is not looked at. Gives the cursor.
 Value RouteScan::writeAddresses(Value cursor, Value row, Value count) {
   Value last = k.sub(count, 1);
-  return k.forLoop(k.index(0), k.index(blockRows), 1, {cursor}, [&](Value i, ValueRange carried) -> Values {
+  return k.forLoop(k.index(0), k.index(routeScanBlock), 1, {cursor}, [&](Value i, ValueRange carried) -> Values {
     Value wanted = k.add(row, k.min(i, last));
     Value next = keys.advance(carried[0], wanted);
     Value address = LLVM::PtrToIntOp::create(k.getBuilder(), k.getLoc(), k.getBuilder().getI64Type(),
@@ -187,7 +188,12 @@ Value RouteScan::scoreTokens(DotTile tile, ValueRange key, Value token, Value st
     SmallVector<Values> query;
     for (int64_t i = 0; i < tile.queries; ++i)
       query.push_back({k.add(token, i), head});
-    Value dots = dotProducts(k, tile, op.getQuery(), query, headKeys, op.getElement(), length);
+    // Meanwhile the next rows come to the second-level cache: several rows at once are no stream that the processor
+    // would recognise. They lie behind these, save at the end of a span, where fetching ahead does no harm.
+    Value ahead = offsetPointer(k, key[0], keyHeads == 1 ? Value() : k.mul(keyBytes, tile.keys),
+                                tile.keys * keys.rowBytes());
+    Values partial = partialProducts(k, tile, op.getQuery(), query, headKeys, op.getElement(), length, ahead);
+    Value dots = sumProducts(k, partial, products);
     return k.mulF(dots, broadcast(k.scalar(op.getScale().convertToDouble()), products));
   };
   Value scores;
@@ -211,6 +217,37 @@ Value RouteScan::scoreTokens(DotTile tile, ValueRange key, Value token, Value st
   return state;
 }
 
+/// One token and one head: what memory's speed decides. Rows are read one after the other, as the processor's prefetching
+/// likes best, and their partial sums wait until there are enough to add them all up at once.
+void RouteScan::scoreSingle(Value count) {
+  auto zeroToken = [&] {
+    k.forLoop(k.index(0), k.index(routeScanBlock), k.lanes(), [&](Value row) {
+      k.storeRawVector(start(op.getQueryReduce(), k.lanes()), rowScores, {row});
+    });
+  };
+  auto oneToken = [&] {
+    k.forLoop(k.index(0), count, 1, [&](Value row) {
+      Value address = k.loadRaw(addresses, {row});
+      Value key = LLVM::IntToPtrOp::create(k.getBuilder(), k.getLoc(), LLVM::LLVMPointerType::get(k.getBuilder().getContext()), address);
+      Values query{firstToken, k.index(0)};
+      // Short rows keep so many loads in flight that the processor's own prefetching falls behind.
+      Value ahead = keys.rowBytes() < 2048 ? offsetPointer(k, key, {}, 4096) : Value();
+      Values partial = partialProducts(k, {1, 1}, op.getQuery(), {query}, key, op.getElement(), length, ahead);
+      for (auto [part, vector] : llvm::enumerate(partial))
+        k.storeRawVector(vector, rowPartials, {row, k.index(part * k.lanes())});
+    });
+    k.forLoop(k.index(0), count, k.lanes(), [&](Value row) {
+      Values partial;
+      for (int64_t part = 0; part < partialSums; part += k.lanes())
+        for (int64_t i = 0; i < k.lanes(); ++i)
+          partial.push_back(k.loadRawVector(rowPartials, {k.add(row, i), k.index(part)}));
+      Value scores = k.mulF(sumProducts(k, partial, k.lanes()), k.splat(op.getScale().convertToDouble()));
+      k.storeRawVector(scores, rowScores, {row});
+    });
+  };
+  k.ifThenElse(k.less(firstToken, endToken), oneToken, zeroToken);
+}
+
 void RouteScan::scoreBlock(Value count, DotTile tile) {
   Value groups = k.ceilDiv(count, tile.keys);
   k.forLoop(k.index(0), k.mul(groups, tile.keys), tile.keys, [&](Value group) {
@@ -221,20 +258,19 @@ void RouteScan::scoreBlock(Value count, DotTile tile) {
     }
     Value state = start(op.getQueryReduce(), tile.keys);
     Value from = firstToken;
-    if (tile.queries > 1) {
-      from = k.add(firstToken, k.mul(k.div(k.sub(endToken, firstToken), tile.queries), tile.queries));
-      state = k.forLoop(firstToken, from, tile.queries, {state}, [&](Value token, ValueRange carried) -> Values {
+    for (int64_t queries = tile.queries; queries > 0; queries /= 2) {
+      DotTile part{queries, tile.keys};
+      Value end = k.add(from, k.mul(k.div(k.sub(endToken, from), queries), queries));
+      state = k.forLoop(from, end, queries, {state}, [&](Value token, ValueRange carried) -> Values {
         Value any = k.loadRaw(op.getMask(), {token});
-        for (int64_t i = 1; i < tile.queries; ++i)
+        for (int64_t i = 1; i < queries; ++i)
           any = k.orI(any, k.loadRaw(op.getMask(), {k.add(token, i)}));
         return k.ifThenElse(
-            any, [&]() -> Values { return {scoreTokens(tile, key, token, carried[0])}; },
+            any, [&]() -> Values { return {scoreTokens(part, key, token, carried[0])}; },
             [&]() -> Values { return {carried[0]}; });
       })[0];
+      from = end;
     }
-    state = k.forLoop(from, endToken, 1, {state}, [&](Value token, ValueRange carried) -> Values {
-      return {scoreTokens({1, tile.keys}, key, token, carried[0])};
-    })[0];
     if (op.getQueryReduce() == Reduce::mean)
       state = k.divF(state, broadcast(toFloat(tokenCount), tile.keys));
     k.storeRawVector(state, rowScores, {group});

@@ -108,8 +108,18 @@ inline int64_t attentionScratchBytes(int64_t heads, int64_t kvHeads, int64_t hea
 // kernel.route_scan
 //===----------------------------------------------------------------------===//
 
-/// Bank rows of a tile.
-inline int64_t routeScanRows(int64_t row) { return 256; }
+/// Rows whose scores are held at once: a multiple of the keys of every register tile and of every vector.
+inline constexpr int64_t routeScanBlock = 48;
+
+/// Bank rows of a tile, where a row has `row` elements: about two MiB of f32, some 0.1 ms of reading. Fewer would be
+/// felt in each tile's own searches and in the merge, more would leave workers idle at the end.
+inline int64_t routeScanRows(int64_t row) {
+  return std::clamp<int64_t>((int64_t(1) << 19) / std::max<int64_t>(row, 1) / 64 * 64, 128, 4096);
+}
+
+/// Bytes of scratch that `kernel.route_scan` needs, whatever its shapes: of each row of a block its address, its score
+/// and the 16 partial sums of a product.
+inline constexpr int64_t routeScanScratchBytes = routeScanBlock * (8 + 4 + 16 * 4);
 
 } // namespace msa::kernel
 

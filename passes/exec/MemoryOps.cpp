@@ -85,7 +85,7 @@ LogicalResult EntryLowering::lowerRoute(RouteOp op) {
     Dispatch dispatch(*this, loc, "route_scan_" + std::to_string(heads) + "x" + std::to_string(dim));
     Value q = dispatch.read(*query), m = dispatch.read(*mask), k = dispatch.spanList(*keys), d = dispatch.read(*documents);
     Value s = dispatch.write(scores), e = dispatch.write(entries), c = dispatch.write(counts);
-    Value scratch = dispatch.scratch(0);
+    Value scratch = dispatch.scratch(kernel::routeScanScratchBytes);
     kernel::RouteScanOp::create(dispatch.body(), loc, dispatch.lo(), dispatch.hi(), q, m, k, d, s, e, c, scratch, keys->element, row, rows,
                                 op.getHeadReduce(), op.getQueryReduce(), op.getChunkReduce(), op.getScale());
     dispatch.finish(tiles);
