@@ -117,13 +117,27 @@ Status BytePairModel::loadMerges(const TokenizerFile &file, const VocabTable &ta
 }
 
 void BytePairModel::forbid(std::vector<bool> ids) {
-  bool reached = ignoreMerges;
-  for (size_t slot = 0; slot < keys.size(); ++slot)
-    reached |= keys[slot] != kFreeKey && merges[slot].id < ids.size() && ids[merges[slot].id];
+  auto isListed = [&](int64_t id) { return id >= 0 && size_t(id) < ids.size() && ids[size_t(id)]; };
+  // Single characters and whole pieces are looked up when they are met, so there anything may come up.
+  bool reached = ignoreMerges || !byteLevel;
   for (size_t byte = 0; byte < 256; ++byte)
-    for (int64_t id : {byteIds[byte], fallbackIds[byte]})
-      reached |= id >= 0 && size_t(id) < ids.size() && ids[size_t(id)];
-  reached |= !byteLevel; // single characters are looked up when they are met
+    reached |= isListed(byteIds[byte]) || isListed(fallbackIds[byte]);
+
+  std::optional<uint32_t> empty = vocab->find("");
+  std::map<uint32_t, uint32_t> rankOf;
+  for (size_t slot = 0; slot < keys.size(); ++slot) {
+    if (keys[slot] == kFreeKey || !isListed(merges[slot].id))
+      continue;
+    reached = true;
+    uint32_t left = static_cast<uint32_t>(keys[slot] >> 32), right = static_cast<uint32_t>(keys[slot]);
+    if (left == empty || right == empty)
+      continue;
+    auto [rank, isNew] = rankOf.emplace(merges[slot].id, merges[slot].rank);
+    if (!isNew && rank->second < merges[slot].rank)
+      continue;
+    rank->second = merges[slot].rank;
+    partsOfForbidden[merges[slot].id] = {left, right};
+  }
   forbidden = reached ? std::move(ids) : std::vector<bool>();
 }
 
@@ -206,21 +220,48 @@ void BytePairModel::encode(std::string_view piece, bool restricted, Scratch &scr
     }
   scratch.ids.clear();
   firstSymbols(piece, restricted, scratch.ids);
+  size_t before = out.size();
   if (scratch.ids.size() <= kShortPiece)
-    restricted ? mergeShort<true>(scratch, out) : mergeShort<false>(scratch, out);
+    mergeShort(scratch, out);
   else
-    restricted ? mergeLong<true>(scratch, out) : mergeLong<false>(scratch, out);
+    mergeLong(scratch, out);
+  auto isForbiddenId = [&](int32_t id) { return isForbidden(static_cast<uint32_t>(id)); };
+  if (!restricted || std::none_of(out.begin() + static_cast<ptrdiff_t>(before), out.end(), isForbiddenId))
+    return;
+  std::vector<int32_t> merged(out.begin() + static_cast<ptrdiff_t>(before), out.end());
+  out.resize(before);
+  for (int32_t id : merged)
+    takeApart(static_cast<uint32_t>(id), out);
 }
 
-template <bool Restricted> void BytePairModel::mergeShort(Scratch &scratch, std::vector<int32_t> &out) const {
+/// Merging is not kept from passing through a forbidden token, which would change how other words come out; only what
+/// is left of them at the end is taken apart again.
+void BytePairModel::takeApart(uint32_t id, std::vector<int32_t> &out) const {
+  std::vector<uint32_t> pending = {id};
+  while (!pending.empty()) {
+    uint32_t next = pending.back();
+    pending.pop_back();
+    if (!isForbidden(next)) {
+      out.push_back(static_cast<int32_t>(next));
+      continue;
+    }
+    if (auto parts = partsOfForbidden.find(next); parts != partsOfForbidden.end()) {
+      pending.push_back(parts->second.second);
+      pending.push_back(parts->second.first);
+    } else if (unknown) {
+      out.push_back(static_cast<int32_t>(*unknown));
+    }
+  }
+}
+
+void BytePairModel::mergeShort(Scratch &scratch, std::vector<int32_t> &out) const {
   std::vector<uint32_t> &ids = scratch.ids;
   uint32_t ranks[kShortPiece], merged[kShortPiece]; // of the pair that starts at a symbol
   size_t count = ids.size();
   auto look = [&](size_t i) {
     const Merge *merge = i + 1 < count ? findMerge(ids[i], ids[i + 1]) : nullptr;
-    bool usable = merge && !(Restricted && isForbidden(merge->id));
-    ranks[i] = usable ? merge->rank : kNoRank;
-    merged[i] = usable ? merge->id : 0;
+    ranks[i] = merge ? merge->rank : kNoRank;
+    merged[i] = merge ? merge->id : 0;
   };
   for (size_t i = 0; i < count; ++i)
     look(i);
@@ -246,7 +287,7 @@ template <bool Restricted> void BytePairModel::mergeShort(Scratch &scratch, std:
     out.push_back(static_cast<int32_t>(ids[i]));
 }
 
-template <bool Restricted> void BytePairModel::mergeLong(Scratch &scratch, std::vector<int32_t> &out) const {
+void BytePairModel::mergeLong(Scratch &scratch, std::vector<int32_t> &out) const {
   using Candidate = Scratch::Candidate;
   auto &symbols = scratch.symbols;
   auto &queue = scratch.queue;
@@ -261,7 +302,7 @@ template <bool Restricted> void BytePairModel::mergeLong(Scratch &scratch, std::
   };
   auto consider = [&](int32_t left) {
     const Merge *merge = findMerge(symbols[size_t(left)].id, symbols[size_t(symbols[size_t(left)].next)].id);
-    if (!merge || (Restricted && isForbidden(merge->id)))
+    if (!merge)
       return false;
     queue.push_back({merge->rank, static_cast<uint32_t>(left), merge->id});
     return true;

@@ -12,9 +12,11 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace msa::rt::tok {
@@ -41,10 +43,11 @@ public:
   /// |vocab| holds the tokens as they stand in the file and must outlive the model; |byteLevel|: they spell bytes.
   Status load(const TokenizerFile &file, ObjectReader &section, const VocabTable &vocab, bool byteLevel);
 
-  /// Ids that text of untrusted origin must not become although merges lead to them: set once, before the first encode.
+  /// Ids that text of untrusted origin must not become although the model can spell them: set once, before the first
+  /// encode.
   void forbid(std::vector<bool> ids);
 
-  /// Appends the tokens of |piece|. |restricted|: never a forbidden one.
+  /// Appends the tokens of |piece|. |restricted|: in place of a forbidden one, the two that it was merged from.
   void encode(std::string_view piece, bool restricted, Scratch &scratch, std::vector<int32_t> &out) const;
 
 private:
@@ -59,8 +62,9 @@ private:
   bool isForbidden(uint32_t id) const { return id < forbidden.size() && forbidden[id]; }
   std::optional<uint32_t> findWhole(std::string_view piece) const;
   void firstSymbols(std::string_view piece, bool restricted, std::vector<uint32_t> &out) const;
-  template <bool Restricted> void mergeShort(Scratch &scratch, std::vector<int32_t> &out) const;
-  template <bool Restricted> void mergeLong(Scratch &scratch, std::vector<int32_t> &out) const;
+  void mergeShort(Scratch &scratch, std::vector<int32_t> &out) const;
+  void mergeLong(Scratch &scratch, std::vector<int32_t> &out) const;
+  void takeApart(uint32_t id, std::vector<int32_t> &out) const;
 
   const VocabTable *vocab = nullptr;
   VocabTable bytesVocab;                     // byte level with ignore_merges: the same tokens, as bytes
@@ -71,7 +75,8 @@ private:
   bool fuseUnknown = false;
   bool ignoreMerges = false;
   std::optional<uint32_t> unknown;
-  std::vector<bool> forbidden; // empty: no merge leads to such a token
+  std::vector<bool> forbidden;                                        // empty: the model cannot make such a token
+  std::map<uint32_t, std::pair<uint32_t, uint32_t>> partsOfForbidden; // both shorter than the token
 
   // Open addressing; the key is left << 32 | right.
   std::vector<uint64_t> keys;

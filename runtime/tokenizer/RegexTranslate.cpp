@@ -7,7 +7,7 @@
 //   \h \H            Ruby: hexadecimal digit, PCRE2: horizontal space   -> [0-9A-Fa-f] and its complement
 //   \p{Han}          PCRE2: script extensions, Ruby: the script         -> \p{sc:Han}
 //   \p{^L} [[^a]]    both the same                                      -> as they are
-//   x{n,m}+          Ruby: repeats the repeat, PCRE2: possessive        -> (?:x{n,m})+ is refused, write it out
+//   x{n,m}+          Ruby: repeats the repeat, PCRE2: possessive        -> refused
 //   x{,n}            Ruby: 0 to n, PCRE2 10.42: five characters         -> x{0,n}
 //   (?m)             Ruby: dot matches newline                          -> (?s)
 //   [a[bc]] [a&&b]   sets in sets                                       -> refused
@@ -25,8 +25,10 @@ namespace msa::rt::tok {
 
 namespace {
 
-// Oniguruma's table for \w holds the superscripts and fractions of Latin-1, but no other numbers of that kind.
-constexpr const char *kWordMembers = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
+constexpr const char *kWordMembers = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// Outside of a set, Oniguruma's \w takes the superscripts and fractions of Latin-1 too, but no other numbers of that
+// kind.
+constexpr const char *kLoneWordMembers = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
 
 class Translator {
 public:
@@ -76,9 +78,9 @@ private:
     case 'S':
       return replace(2, "\\P{White_Space}");
     case 'w':
-      return replace(2, inSet ? kWordMembers : "[" + std::string(kWordMembers) + "]");
+      return replace(2, inSet ? kWordMembers : "[" + std::string(kLoneWordMembers) + "]");
     case 'W':
-      return inSet ? refuse("\\W in a set") : replace(2, "[^" + std::string(kWordMembers) + "]");
+      return inSet ? refuse("\\W in a set") : replace(2, "[^" + std::string(kLoneWordMembers) + "]");
     case 'h':
       return replace(2, inSet ? "0-9A-Fa-f" : "[0-9A-Fa-f]");
     case 'H':

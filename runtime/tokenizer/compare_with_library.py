@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares the tokenizer with the `tokenizers` Python library on random strings: identical ids, identical text.
 
-    compare_with_library.py --driver BUILD/runtime/tokenizer/msa_tokenizer_driver [--count 5000] [--seed 1] FILE...
+    compare_with_library.py --driver BUILD/runtime/tokenizer/msa_tokenizer_driver [--count 5000] [--seed 1]
+                            [--random-files 50] FILE...
 
 Strings mix scripts, combining marks, emoji, digits, runs of whitespace, words and special tokens. Characters are drawn
 from Unicode as this Python knows it (3.11: 14.0), for the library and the system's PCRE2 know different newer ones.
@@ -9,13 +10,17 @@ Exits with 1 and prints the first differences when any string differs.
 """
 
 import argparse
+import json
+import os
 import random
 import struct
 import subprocess
 import sys
+import tempfile
 import unicodedata
 
 import tokenizers
+from tokenizers import models, trainers
 
 
 class Driver:
@@ -64,19 +69,20 @@ WORDS = (
 
 
 class Strings:
-    """A stream of random strings."""
+    """A stream of random strings of characters that |database| knows; of all characters when that is None."""
 
-    def __init__(self, seed, library, unassigned):
+    def __init__(self, seed, library, database):
         self.random = random.Random(seed)
         added = [token.content for token in library.get_added_tokens_decoder().values()]
         self.special = added + [token[:-1] for token in added] + [token.upper() for token in added]
         self.vocab = [token for token in library.get_vocab() if token not in added]
-        self.unassigned = unassigned
+        self.database = database
 
     def character(self):
         while True:
             code = self.random.randrange(*self.random.choice(RANGES))
-            if not 0xD800 <= code < 0xE000 and (self.unassigned or unicodedata.category(chr(code)) != "Cn"):
+            known = self.database is None or self.database.category(chr(code)) != "Cn"
+            if known and not 0xD800 <= code < 0xE000:
                 return chr(code)
 
     def part(self):
@@ -114,7 +120,7 @@ def invalid_bytes(generator):
     return bytes(data), bytes(data).decode("utf-8", errors="replace")
 
 
-def compare_every_character(driver_program, path, unassigned):
+def compare_every_character(driver_program, path, database):
     """Every character alone and between letters: finds characters that the two put into different classes."""
     library = tokenizers.Tokenizer.from_file(path)
     library.no_truncation()
@@ -123,7 +129,7 @@ def compare_every_character(driver_program, path, unassigned):
     differing = []
     for code in range(0x110000):
         character = chr(code)
-        if 0xD800 <= code < 0xE000 or (not unassigned and unicodedata.category(character) == "Cn"):
+        if 0xD800 <= code < 0xE000 or (database and database.category(character) == "Cn"):
             continue
         text = f"{character} a{character}b"
         if library.encode(text, add_special_tokens=False).ids != driver.encode(text):
@@ -133,16 +139,104 @@ def compare_every_character(driver_program, path, unassigned):
     return len(differing)
 
 
-def compare(driver_program, path, count, seed, unassigned):
+def random_normalizer(generator):
+    plain = ["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"]
+    kind = generator.randrange(4)
+    if kind == 0:
+        return None
+    if kind == 1:
+        return {"type": generator.choice(plain)}
+    if kind == 2:
+        return {"type": "Sequence", "normalizers": [{"type": generator.choice(plain)} for _ in range(3)]}
+    flags = {name: generator.random() < 0.6 for name in ("clean_text", "handle_chinese_chars", "lowercase")}
+    return {"type": "BertNormalizer", "strip_accents": generator.choice([None, True, False]), **flags}
+
+
+def random_splitter(generator):
+    kind = generator.randrange(6)
+    behavior = generator.choice(["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"])
+    if kind < 2:
+        pattern = {"Regex": generator.choice([
+            "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+            "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+            "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|\\p{N}+| ?[^\\s]+",
+            "\\w+|[^\\w\\s]+", "\\s", "\\p{Han}", "\\d{1,2}", "[aeiou]*", "(?<=e)r|[\\s\\S]$", "."])}
+        return {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": generator.random() < 0.3}
+    if kind == 2:
+        return {"type": "Split", "pattern": {"String": generator.choice([" ", "e", "..", "\n", "th"])},
+                "behavior": behavior, "invert": generator.random() < 0.2}
+    if kind == 3:
+        return {"type": "Punctuation", "behavior": behavior}
+    if kind == 4:
+        return {"type": "Digits", "individual_digits": generator.random() < 0.5}
+    return {"type": generator.choice(["WhitespaceSplit", "BertPreTokenizer"])}
+
+
+def random_file(generator, path):
+    """Writes a tokenizer.json with sections drawn at random around a small trained vocabulary."""
+    byte_level = generator.random() < 0.5
+    word_piece = not byte_level and generator.random() < 0.5
+    parts = [random_splitter(generator) for _ in range(generator.randrange(3))]
+    if byte_level:
+        parts.append({"type": "ByteLevel", "add_prefix_space": generator.random() < 0.3, "trim_offsets": True,
+                      "use_regex": generator.random() < 0.5})
+    settings = {"special_tokens": ["<unk>"], "vocab_size": generator.choice([120, 300, 600]), "show_progress": False}
+    if byte_level:
+        settings["initial_alphabet"] = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    if word_piece:
+        library = tokenizers.Tokenizer(models.WordPiece(unk_token="<unk>"))
+        trainer = trainers.WordPieceTrainer(**settings)
+    else:
+        library = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
+        trainer = trainers.BpeTrainer(**settings)
+    if byte_level:
+        library.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    else:
+        library.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    library.train_from_iterator([__doc__, " ".join(WORDS) * 3, open(__file__, encoding="utf-8").read()], trainer)
+    file = json.loads(library.to_str())
+    file["normalizer"] = random_normalizer(generator)
+    file["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": parts} if parts else None
+    if byte_level:
+        file["decoder"] = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    elif word_piece:
+        file["decoder"] = {"type": "WordPiece", "prefix": "##", "cleanup": generator.random() < 0.5}
+    else:
+        file["decoder"] = generator.choice([None, {"type": "Fuse"}, {"type": "ByteFallback"}])
+    model = file["model"]
+    if not word_piece:
+        model["fuse_unk"] = generator.random() < 0.5
+        model["ignore_merges"] = generator.random() < 0.3
+        model["byte_fallback"] = generator.random() < 0.4
+        if model["byte_fallback"]:
+            for byte in range(generator.choice([0x80, 0x100])):
+                model["vocab"].setdefault(f"<0x{byte:02X}>", len(model["vocab"]))
+        if generator.random() < 0.3:
+            model["unk_token"] = None
+    next_id = len(model["vocab"])
+    for content in generator.sample(["<a>", "<a><b>", "the", "İ", "é", " x", "[CLS]", "ﬁn", "東京"], generator.randrange(6)):
+        flags = {name: generator.random() < 0.3
+                 for name in ("single_word", "lstrip", "rstrip", "normalized", "special")}
+        # The library decodes a normalized token to its normalized spelling, we to what stands in the file.
+        flags["normalized"] &= content in ("<a>", "<a><b>", "the", " x")
+        identifier = model["vocab"].get(content, next_id)
+        next_id += identifier == next_id
+        file["added_tokens"].append({"id": identifier, "content": content, **flags})
+    with open(path, "w", encoding="utf-8") as out:
+        json.dump(file, out)
+
+
+def compare(driver_program, path, count, seed, database):
     library = tokenizers.Tokenizer.from_file(path)
     library.no_truncation()
     library.no_padding()
-    strings = Strings(seed, library, unassigned)
+    strings = Strings(seed, library, database)
     drivers = {mode: Driver(driver_program, path, mode) for mode in MODES}
     added = set(library.get_added_tokens_decoder())
     vocab_size = library.get_vocab_size()
     unknown = getattr(library.model, "unk_token", None)
-    allowed = {library.token_to_id(unknown)} if unknown else set()
+    forbidden = {identifier for identifier, token in library.get_added_tokens_decoder().items()
+                 if (token.special or len(token.content) > 1) and token.content != unknown}
     differences = 0
 
     def check(what, source, expected, found):
@@ -158,8 +252,8 @@ def compare(driver_program, path, count, seed, unassigned):
         ids = library.encode(text, add_special_tokens=False).ids
         check("encode", text, ids, drivers["encode"].encode(text))
         ordinary = drivers["ordinary"].encode(text)
-        check("encode ordinary", text, [], [token for token in ordinary if token in added and token not in allowed])
-        if not any(token in text for token in strings.special):
+        check("encode ordinary", text, [], [token for token in ordinary if token in forbidden])
+        if not added.intersection(ids):
             check("encode ordinary", text, ids, ordinary)
         if index % 2:
             ids = [strings.random.randrange(vocab_size + 8) for _ in range(strings.random.randrange(12))]
@@ -183,14 +277,29 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--unassigned", action="store_true", help="draw any character, also ones that are not assigned")
     parser.add_argument("--every-character", action="store_true", help="try every character of Unicode instead")
-    parser.add_argument("tokenizers", nargs="+", metavar="FILE", help="tokenizer.json")
+    parser.add_argument("--random-files", type=int, default=0, metavar="N", help="also try N files made at random")
+    parser.add_argument("tokenizers", nargs="*", metavar="FILE", help="tokenizer.json")
     arguments = parser.parse_args()
+    database = None if arguments.unassigned else unicodedata
     total = 0
     for path in arguments.tokenizers:
         if arguments.every_character:
-            total += compare_every_character(arguments.driver, path, arguments.unassigned)
+            total += compare_every_character(arguments.driver, path, database)
         else:
-            total += compare(arguments.driver, path, arguments.count, arguments.seed, arguments.unassigned)
+            total += compare(arguments.driver, path, arguments.count, arguments.seed, database)
+    # The library's parts know several editions of Unicode, and a random file may use any of them: only old characters.
+    generator = random.Random(arguments.seed)
+    for number in range(arguments.random_files):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, f"random-{number}.json")
+            random_file(generator, path)
+            differences = compare(arguments.driver, path, arguments.count // 10, arguments.seed + number,
+                                  unicodedata.ucd_3_2_0)
+            if differences:
+                file = json.load(open(path, encoding="utf-8"))
+                file["model"].update(vocab="...", merges="...")
+                print(json.dumps(file))
+            total += differences
     sys.exit(1 if total else 0)
 
 

@@ -157,6 +157,13 @@ TEST(AddedTokens, MergesDoNotLeadAroundThat) {
   EXPECT_EQ(encodeOrdinary(*tokenizer, "abc"), Ids({6, 2}));
   file["model"]["ignore_merges"] = true;
   EXPECT_EQ(encodeOrdinary(*load(file), "abc"), Ids({6, 2}));
+  file["added_tokens"].push_back(addedToken(6, "ab"));
+  EXPECT_EQ(encodeOrdinary(*load(file), "abcd"), Ids({0, 1, 8}));
+  EXPECT_EQ(encodeOrdinary(*load(file), "abc"), Ids({0, 1, 2}));
+  // What is merged on from a control token is a word like any other.
+  file = smallBpe();
+  file["added_tokens"] = {addedToken(6, "ab")};
+  EXPECT_EQ(encodeOrdinary(*load(file), "abc ab"), Ids({7, 5, 0, 1}));
 
   json words = smallWordPiece();
   words["added_tokens"] = {addedToken(7, "[X]"), addedToken(6, "##ab"), addedToken(0, "[UNK]")};
