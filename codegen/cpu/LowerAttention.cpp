@@ -15,7 +15,8 @@
 //
 // Many queries: the block's keys are transposed into panels, its values copied, both as f32, and register tiles do the
 // products (emitSegment). One query, a decode step: keys and values are read once, where they lie, for all heads of the
-// group (emitSingleQuery).
+// group (emitSingleQuery). There, a call that has several key heads takes them in turn over each block: the rows of one
+// head lie far apart, those of all heads do not, and reading memory in its order is worth a factor of two.
 //
 // test/codegen/attention.mlir pins the shape, test/codegen/attention_test.py the numbers.
 //
@@ -25,6 +26,7 @@
 #include "codegen/cpu/Passes.h"
 #include "codegen/cpu/TileSizes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/PatternMatch.h"
 
@@ -38,6 +40,8 @@ constexpr double log2e = 1.4426950408889634;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 /// Where a row of scores starts; the space before it takes what a group of keys that starts early computes again.
 constexpr int64_t scoreOrigin = 16;
+/// Keys that a decode step takes in at once: fewer, since a block of all heads and the next share the cache.
+constexpr int64_t singleKeyBlock = 32;
 
 /// Flat rows [begin, begin + count) of register tile height, whose scores are rows [0, count) of `scores`.
 struct RowBlock {
@@ -61,15 +65,18 @@ private:
   void emitSegment(const Segment &segment);
   void emitSingleQuery();
 
-  void loadQueries(Value rowBegin, Value rowEnd);
+  void loadQueries(Value rowBegin, Value rowEnd, Value flatBegin);
   void packKeys(Value key, Value count);
   void packValues(Value key, Value count);
   void emitRowBlock(const Segment &segment, RowBlock rows, Value flatRows, Value key, Value count);
-  void emitSoftmax(RowBlock rows, Value key, function_ref<Value(Value)> limitOf, function_ref<Value(Value)> queryOf);
+  void emitSoftmax(RowBlock rows, int64_t keysOfBlock, Value key, function_ref<Value(Value)> limitOf,
+                   function_ref<Value(Value)> queryOf);
   Value maskScores(Value scores, Value flatRow, Value query, Value key, int64_t vector, Value limit);
-  void emitSingleScores(Value key, Value count);
-  void emitSingleValues(Value key, Value count);
-  void storeResults(Value rowBegin, Value rowEnd);
+  int64_t singleHeads() const;
+  void prefetch(Value memref, Value row, Value d, int64_t offset);
+  void emitSingleScores(Value flatBegin, Value key, Value count);
+  void emitSingleValues(Value flatBegin, Value key, Value count);
+  void storeResults(Value rowBegin, Value rowEnd, Value flatBegin);
 
   int64_t vectorsOf(int64_t elements) const { return roundUp(elements, lanes) / lanes; }
   Value vectorColumn(int64_t vector) { return b.index(vector * lanes); }
@@ -117,25 +124,27 @@ AttentionLowering::AttentionLowering(AttentionOp op, OpBuilder &builder, const C
 void AttentionLowering::emit() {
   queryCount = b.dim(op.getQuery(), 1);
   keyCount = b.dim(op.getKey(), 1);
-  Value blocks = b.ceilDiv(queryCount, op.getRows());
-  b.forLoop(op.getLo(), op.getHi(), 1, [&](Value tile) {
-    Value rest = b.div(tile, blocks);
-    kvHead = b.rem(rest, kvHeads);
-    batch = b.div(rest, kvHeads);
-    Value rowBegin = b.mul(b.rem(tile, blocks), op.getRows());
-    Value rowEnd = b.min(b.add(rowBegin, op.getRows()), queryCount);
-    if (op.getDocuments())
-      return emitDocuments(rowBegin, rowEnd);
-    auto many = [&] {
+  auto many = [&] {
+    Value blocks = b.ceilDiv(queryCount, op.getRows());
+    b.forLoop(op.getLo(), op.getHi(), 1, [&](Value tile) {
+      Value rest = b.div(tile, blocks);
+      kvHead = b.rem(rest, kvHeads);
+      batch = b.div(rest, kvHeads);
+      Value rowBegin = b.mul(b.rem(tile, blocks), op.getRows());
+      Value rowEnd = b.min(b.add(rowBegin, op.getRows()), queryCount);
+      if (op.getDocuments())
+        return emitDocuments(rowBegin, rowEnd);
       Value keyEnd = keyCount;
       if (op.getCausal())
         keyEnd = b.min(b.max(b.add(rowEnd, b.sub(keyCount, queryCount)), 0), keyCount);
       emitSegment({rowBegin, rowEnd, b.index(0), keyEnd});
-    };
-    // Depends on the whole problem's shape alone, so that a row does not change with the tile.
-    Value single = b.andI(b.equal(queryCount, b.index(1)), b.lessEqual(b.index(lanes), keyCount));
-    b.ifThenElse(single, [&] { emitSingleQuery(); }, many);
-  });
+    });
+  };
+  if (op.getDocuments())
+    return many();
+  // Depends on the whole problem's shape alone, so that a row does not change with the tile.
+  Value single = b.andI(b.equal(queryCount, b.index(1)), b.lessEqual(b.index(lanes), keyCount));
+  b.ifThenElse(single, [&] { emitSingleQuery(); }, many);
 }
 
 //===----------------------------------------------------------------------===//
@@ -178,12 +187,12 @@ void AttentionLowering::emitDocuments(Value rowBegin, Value rowEnd) {
 // Many queries
 //===----------------------------------------------------------------------===//
 
-/// Scales queries into scratch and starts their flat rows.
-void AttentionLowering::loadQueries(Value rowBegin, Value rowEnd) {
+/// Scales queries into scratch and starts their flat rows, from `flatBegin` on.
+void AttentionLowering::loadQueries(Value rowBegin, Value rowEnd, Value flatBegin) {
   Value scale = b.splat(op.getScale().convertToDouble() * log2e), zero = b.zero();
   b.forLoop(rowBegin, rowEnd, 1, [&](Value row) {
     b.forLoop(b.index(0), b.index(group), 1, [&](Value head) {
-      Value flat = b.add(b.mul(b.sub(row, rowBegin), group), head);
+      Value flat = b.add(flatBegin, b.add(b.mul(b.sub(row, rowBegin), group), head));
       Value queryHead = b.add(b.mul(kvHead, group), head);
       b.forVectors(b.index(headDim), [&](Value d, Value mask) {
         Value vector = b.loadVector(op.getQuery(), {batch, row, queryHead, d}, mask);
@@ -230,7 +239,7 @@ void AttentionLowering::packValues(Value key, Value count) {
 }
 
 void AttentionLowering::emitSegment(const Segment &segment) {
-  loadQueries(segment.rowBegin, segment.rowEnd);
+  loadQueries(segment.rowBegin, segment.rowEnd, b.index(0));
   Value flatRows = b.mul(b.sub(segment.rowEnd, segment.rowBegin), group);
   int64_t tall = rowHeights[0], low = rowHeights[1];
   Value whole = b.sub(flatRows, b.rem(flatRows, tall));
@@ -245,7 +254,7 @@ void AttentionLowering::emitSegment(const Segment &segment) {
               [&](Value flat) { emitRowBlock(segment, {tall, flat}, flatRows, key, count); });
     b.ifThen(b.less(tallEnd, flatRows), [&] { emitRowBlock(segment, {low, whole}, flatRows, key, count); });
   });
-  storeResults(segment.rowBegin, segment.rowEnd);
+  storeResults(segment.rowBegin, segment.rowEnd, b.index(0));
 }
 
 void AttentionLowering::emitRowBlock(const Segment &segment, RowBlock rows, Value flatRows, Value key, Value count) {
@@ -274,7 +283,7 @@ void AttentionLowering::emitRowBlock(const Segment &segment, RowBlock rows, Valu
         for (int64_t j = 0; j < columns; ++j)
           b.storeVector(products[i * columns + j], scores, {b.index(i), b.add(first, scoreOrigin + j * lanes)});
     });
-    emitSoftmax(rows, key, limitOf, queryOf);
+    emitSoftmax(rows, keyBlock, key, limitOf, queryOf);
 
     Value depth = b.roundUp(seen, 4);
     auto addValues = [&](Value e, int64_t columns) {
@@ -364,9 +373,9 @@ Value AttentionLowering::maskScores(Value score, Value flatRow, Value queryRow, 
 }
 
 /// Scores become weights; maxima, sums and the factors of older outputs follow.
-void AttentionLowering::emitSoftmax(RowBlock rows, Value key, function_ref<Value(Value)> limitOf,
+void AttentionLowering::emitSoftmax(RowBlock rows, int64_t keysOfBlock, Value key, function_ref<Value(Value)> limitOf,
                                     function_ref<Value(Value)> queryOf) {
-  int64_t vectors = keyBlock / lanes;
+  int64_t vectors = keysOfBlock / lanes;
   b.forLoop(b.index(0), b.index(rows.count), 1, [&](Value i) {
     Value flat = b.add(rows.begin, i), limit = limitOf(flat);
     Value largest;
@@ -406,10 +415,10 @@ void AttentionLowering::emitSoftmax(RowBlock rows, Value key, function_ref<Value
 
 /// Divides outputs by their sums. A row that saw no key gives 0; adding 0 makes a -0 positive, which a block that the
 /// row does not see may have left or not.
-void AttentionLowering::storeResults(Value rowBegin, Value rowEnd) {
+void AttentionLowering::storeResults(Value rowBegin, Value rowEnd, Value flatBegin) {
   b.forLoop(rowBegin, rowEnd, 1, [&](Value row) {
     b.forLoop(b.index(0), b.index(group), 1, [&](Value head) {
-      Value flat = b.add(b.mul(b.sub(row, rowBegin), group), head);
+      Value flat = b.add(flatBegin, b.add(b.mul(b.sub(row, rowBegin), group), head));
       Value queryHead = b.add(b.mul(kvHead, group), head);
       Value total = b.reduceAdd(b.loadVector(sum, {flat, b.index(0)}));
       Value empty = b.equalF(total, b.scalar(0.0));
@@ -427,29 +436,67 @@ void AttentionLowering::storeResults(Value rowBegin, Value rowEnd) {
 //===----------------------------------------------------------------------===//
 
 void AttentionLowering::emitSingleQuery() {
-  Value first = b.index(0), end = b.index(1);
-  loadQueries(first, end);
-  b.forLoop(b.index(0), keyCount, keyBlock, [&](Value key) {
-    Value count = b.min(b.sub(keyCount, key), keyBlock);
-    emitSingleScores(key, count);
-    emitSoftmax({group, first}, key, [&](Value) { return count; }, [&](Value) { return first; });
-    emitSingleValues(key, count);
+  Value row = b.index(0), rowEnd = b.index(1);
+  b.forLoop(b.div(op.getLo(), kvHeads), b.ceilDiv(op.getHi(), kvHeads), 1, [&](Value currentBatch) {
+    batch = currentBatch;
+    Value firstTile = b.mul(batch, kvHeads);
+    Value headBegin = b.max(b.sub(op.getLo(), firstTile), 0), headEnd = b.min(b.sub(op.getHi(), firstTile), kvHeads);
+    auto forHeads = [&](function_ref<void(Value flat)> body) {
+      b.forLoop(headBegin, headEnd, 1, [&](Value head) {
+        kvHead = head;
+        body(b.mul(b.sub(head, headBegin), group));
+      });
+    };
+    forHeads([&](Value flat) { loadQueries(row, rowEnd, flat); });
+    b.forLoop(b.index(0), keyCount, singleKeyBlock, [&](Value key) {
+      Value count = b.min(b.sub(keyCount, key), singleKeyBlock);
+      forHeads([&](Value flat) {
+        emitSingleScores(flat, key, count);
+        emitSoftmax({group, flat}, singleKeyBlock, key, [&](Value) { return count; }, [&](Value) { return row; });
+        emitSingleValues(flat, key, count);
+      });
+    });
+    forHeads([&](Value flat) { storeResults(row, rowEnd, flat); });
   });
-  storeResults(first, end);
 }
 
-/// Dot products of each head's query with the block's keys, a vector of keys at once. The last vector starts early
-/// enough to end with the keys.
-void AttentionLowering::emitSingleScores(Value key, Value count) {
-  b.forLoop(b.index(0), count, lanes, [&](Value first) {
-    Value start = b.min(b.add(key, first), b.sub(keyCount, lanes));
-    Value column = b.add(b.sub(start, key), scoreOrigin);
-    b.forLoop(b.index(0), b.index(group), 1, [&](Value head) {
+/// Asks for the cache line at elements [d, d + lanes) of a row, if a line starts there. Lines of one head are no stream
+/// that a processor would foresee.
+void AttentionLowering::prefetch(Value memref, Value row, Value d, int64_t offset) {
+  int64_t line = 64 / (cast<MemRefType>(memref.getType()).getElementTypeBitWidth() / 8);
+  if (offset % line == 0)
+    memref::PrefetchOp::create(b.getBuilder(), b.getLoc(), memref, ValueRange{batch, row, kvHead, d},
+                               /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
+}
+
+/// Heads of a group that share what is loaded.
+int64_t AttentionLowering::singleHeads() const {
+  for (int64_t heads : {4, 2})
+    if (group % heads == 0)
+      return heads;
+  return 1;
+}
+
+/// Dot products of the queries of a few heads with a few keys, as many in all as a vector has lanes, each in a vector of
+/// partial sums. The last keys start early enough to end with the context.
+void AttentionLowering::emitSingleScores(Value flatBegin, Value key, Value count) {
+  OpBuilder &builder = b.getBuilder();
+  int64_t headStep = singleHeads(), keyStep = lanes / headStep;
+  b.forLoop(b.index(0), b.index(group), headStep, [&](Value head) {
+    b.forLoop(b.index(0), count, keyStep, [&](Value first) {
+      Value start = b.min(b.add(key, first), b.sub(keyCount, keyStep));
+      Value ahead = b.min(b.add(start, singleKeyBlock), b.sub(keyCount, keyStep));
+      Value column = b.add(b.sub(start, key), scoreOrigin);
       auto step = [&](Value d, ValueRange sums, Value mask) {
-        KernelBuilder::Values next;
-        Value left = b.loadVector(query, {head, d});
-        for (int64_t i = 0; i < lanes; ++i)
-          next.push_back(b.fma(left, b.loadVector(op.getKey(), {batch, b.add(start, i), kvHead, d}, mask), sums[i]));
+        KernelBuilder::Values left, next;
+        for (int64_t i = 0; i < headStep; ++i)
+          left.push_back(b.loadVector(query, {b.add(flatBegin, b.add(head, i)), d}));
+        for (int64_t k = 0; k < keyStep; ++k) {
+          Value right = b.loadVector(op.getKey(), {batch, b.add(start, k), kvHead, d}, mask);
+          prefetch(op.getKey(), b.add(ahead, k), d, 0);
+          for (int64_t i = 0; i < headStep; ++i)
+            next.push_back(b.fma(left[i], right, sums[next.size()]));
+        }
         return next;
       };
       KernelBuilder::Values sums(lanes, b.zero());
@@ -459,34 +506,48 @@ void AttentionLowering::emitSingleScores(Value key, Value count) {
                          [&](Value d, ValueRange carried) { return step(d, carried, {}); });
       if (whole < headDim)
         sums = step(b.index(whole), sums, b.mask(b.index(headDim - whole)));
-      b.storeVector(b.reduceAddEach(sums), scores, {head, column});
+      // In the order of heads, then keys, for each head's scores to be a part of one vector.
+      KernelBuilder::Values ordered;
+      for (int64_t i = 0; i < headStep; ++i)
+        for (int64_t k = 0; k < keyStep; ++k)
+          ordered.push_back(sums[k * headStep + i]);
+      Value totals = b.reduceAddEach(ordered);
+      for (int64_t i = 0; i < headStep; ++i) {
+        Value part = vector::ExtractStridedSliceOp::create(builder, b.getLoc(), totals, ArrayRef<int64_t>{i * keyStep},
+                                                           ArrayRef<int64_t>{keyStep}, ArrayRef<int64_t>{1});
+        vector::StoreOp::create(builder, b.getLoc(), part, scores, ValueRange{b.add(head, i), column});
+      }
     });
   });
 }
 
-void AttentionLowering::emitSingleValues(Value key, Value count) {
-  int64_t headBlock = 4;
-  while (group % headBlock)
-    --headBlock;
+void AttentionLowering::emitSingleValues(Value flatBegin, Value key, Value count) {
+  int64_t headBlock = singleHeads();
+  Value lastKey = b.sub(keyCount, 1);
   int64_t all = vectorsOf(valueDim), most = (lanes == 16 ? 16 : 8) / headBlock, columns = std::min(most, all);
   b.forLoop(b.index(0), b.index(group), headBlock, [&](Value head) {
     auto addValues = [&](Value e, int64_t columns, bool tail) {
+      auto outputAt = [&](int64_t i, int64_t j) -> KernelBuilder::Values {
+        return {b.add(flatBegin, b.add(head, i)), b.add(e, j * lanes)};
+      };
       KernelBuilder::Values sums;
       for (int64_t i = 0; i < headBlock; ++i) {
         Value factor = b.broadcast(b.load(rescale, {b.add(head, i)}));
         for (int64_t j = 0; j < columns; ++j)
-          sums.push_back(b.mulF(b.loadVector(output, {b.add(head, i), b.add(e, j * lanes)}), factor));
+          sums.push_back(b.mulF(b.loadVector(output, outputAt(i, j)), factor));
       }
       sums = b.multiply(
           headBlock, columns, b.index(0), count, sums,
           [&](int64_t i, Value k) { return b.load(scores, {b.add(head, i), b.add(k, scoreOrigin)}); },
           [&](Value k, int64_t j) {
             Value mask = tail && j == columns - 1 ? tailMask(valueDim, all - 1) : Value();
-            return b.loadVector(op.getValue(), {batch, b.add(key, k), kvHead, b.add(e, j * lanes)}, mask);
+            Value row = b.add(key, k), column = b.add(e, j * lanes);
+            prefetch(op.getValue(), b.min(b.add(row, singleKeyBlock), lastKey), column, j * lanes);
+            return b.loadVector(op.getValue(), {batch, row, kvHead, column}, mask);
           });
       for (int64_t i = 0; i < headBlock; ++i)
         for (int64_t j = 0; j < columns; ++j)
-          b.storeVector(sums[i * columns + j], output, {b.add(head, i), b.add(e, j * lanes)});
+          b.storeVector(sums[i * columns + j], output, outputAt(i, j));
     };
     // Whole groups of whole vectors in a loop, what is left behind it.
     int64_t looped = valueDim / lanes / columns * columns;

@@ -6,14 +6,16 @@
 
 // CHECK-LABEL: exec.kernel @decode
 // CHECK: scf.if
-// One query: a vector of keys at once, each a chain over the head dim, loaded from the key tensor.
-// CHECK: scf.for {{.*}} step %c64
+// One query: the dot products of four heads with four keys at once, each loaded from the key tensor and used four times.
+// CHECK: scf.for {{.*}} step %c32
 // CHECK: scf.for {{.*}} iter_args({{.*}}) -> ({{(vector<16xf32>, ){15}vector<16xf32>}}) {
 // CHECK: vector.load {{.*}} : memref<?x?x2x32xf32>, vector<16xf32>
-// CHECK: math.fma
+// CHECK: memref.prefetch {{.*}} : memref<?x?x2x32xf32>
+// CHECK-COUNT-4: math.fma
+// CHECK: vector.load {{.*}} : memref<?x?x2x32xf32>, vector<16xf32>
 // CHECK: scf.yield
 // CHECK-COUNT-30: vector.shuffle
-// CHECK: vector.store {{.*}} : memref<12x80xf32>
+// CHECK-COUNT-4: vector.store {{.*}} : memref<12x80xf32>, vector<4xf32>
 // Many queries: panels first.
 // CHECK: } else {
 // CHECK: scf.for {{.*}} step %c64
