@@ -15,7 +15,8 @@ using namespace rt;
 
 FileBytes::FileBytes(const std::vector<uint8_t> &source) : count(source.size()) {
   bytes = static_cast<uint8_t *>(std::aligned_alloc(4096, (count + 4095) / 4096 * 4096 + 4096));
-  std::memcpy(bytes, source.data(), count);
+  if (count)
+    std::memcpy(bytes, source.data(), count);
 }
 
 FileBytes &FileBytes::operator=(FileBytes &&other) noexcept {

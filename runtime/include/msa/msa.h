@@ -47,7 +47,7 @@ MSA_API const char *msa_version(void);
 // Elements and tensors
 //===----------------------------------------------------------------------===//
 
-typedef enum msa_element_type {
+typedef enum msa_element_type MSA_ENUM_BASE {
   MSA_F32 = 0,
   MSA_F16 = 1,
   MSA_BF16 = 2,
@@ -99,7 +99,7 @@ typedef struct msa_allocator {
   void (*release)(void *user, void *pointer, size_t size, size_t alignment);
 } msa_allocator;
 
-typedef enum msa_log_level { MSA_LOG_DEBUG = 0, MSA_LOG_INFO = 1, MSA_LOG_WARNING = 2 } msa_log_level;
+typedef enum msa_log_level MSA_ENUM_BASE { MSA_LOG_DEBUG = 0, MSA_LOG_INFO = 1, MSA_LOG_WARNING = 2 } msa_log_level;
 
 /// |message| lives during the call only. Called from any thread. Errors are never logged: they are returned.
 typedef void (*msa_log_function)(void *user, msa_log_level level, const char *message);
@@ -139,7 +139,7 @@ MSA_API const msa_allocator *msa_runtime_allocator(const msa_runtime *runtime);
 
 typedef struct msa_program msa_program;
 
-typedef enum msa_verify {
+typedef enum msa_verify MSA_ENUM_BASE {
   /// Header, program, every index and command, and the digests of everything but weights and test vectors, which are not read.
   MSA_VERIFY_STRUCTURE = 0,
   /// All of that and the digest of every segment: reads the whole file once.
@@ -186,7 +186,7 @@ MSA_API uint32_t msa_program_provenance_count(const msa_program *program);
 /// False past the end.
 MSA_API bool msa_program_provenance(const msa_program *program, uint32_t index, const char **out_key, const char **out_value);
 
-typedef enum msa_segment_kind {
+typedef enum msa_segment_kind MSA_ENUM_BASE {
   MSA_SEGMENT_KERNELS = 0,
   MSA_SEGMENT_WEIGHTS = 1,
   MSA_SEGMENT_TOKENIZER = 2,

@@ -21,12 +21,19 @@
 #define MSA_NODISCARD
 #endif
 
+/// Enumerations have 32 bits in C and C++, so that a value outside one is a value that can be refused, not undefined behaviour.
+#ifdef __cplusplus
+#define MSA_ENUM_BASE : uint32_t
+#else
+#define MSA_ENUM_BASE
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /// Values are stable; new ones are added at the end.
-typedef enum msa_code {
+typedef enum msa_code MSA_ENUM_BASE {
   MSA_OK = 0,
   /// An argument is wrong by itself: null where that is not allowed, an index past the end, a shape or type that the entry does
   /// not take. Correct the call.
