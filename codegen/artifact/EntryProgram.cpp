@@ -118,9 +118,9 @@ llvm::Error EntryBuilder::command(Operation *op) {
   if (isa<arith::RemSIOp>(op))
     return binary(op, Kind::MOD);
   if (isa<arith::MinSIOp>(op))
-    return binary(op, Kind::MIN);
+    return binary(op, Kind::MINIMUM);
   if (isa<arith::MaxSIOp>(op))
-    return binary(op, Kind::MAX);
+    return binary(op, Kind::MAXIMUM);
   if (isa<arith::AndIOp>(op))
     return binary(op, Kind::AND);
   if (isa<arith::OrIOp>(op))
