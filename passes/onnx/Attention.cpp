@@ -124,7 +124,7 @@ static Converted emitCausalMask(Emitter &emit, const Dim &queries, const Dim &ke
   Type i1 = emit.builder.getI1Type();
   Converted offset = Converted::list(past, true, emit.builder.getI64Type(), emit.getLoc());
   Shape shape{1, 1, queries, keys};
-  return emit.generic(
+  return emit.indexed(
       GenericOperand{&offset, {}}, shape, {}, i1, {}, [&](ScalarBuilder &b, ArrayRef<Value> args) -> Value {
         Type i64 = b.builder.getI64Type();
         auto index = [&](int64_t loop) {

@@ -53,23 +53,32 @@ Dim Dim::operator*(const Dim &other) const {
   return product;
 }
 
+/// The greatest term: by degree, then by the least atoms. An order that products respect, as division needs it.
+static const std::pair<const Dim::Monomial, int64_t> &getLeading(const Dim &dim) {
+  return *std::max_element(dim.getTerms().begin(), dim.getTerms().end(), [](const auto &a, const auto &b) {
+    if (a.first.size() != b.first.size())
+      return a.first.size() < b.first.size();
+    return a.first > b.first;
+  });
+}
+
 std::optional<Dim> Dim::divideExactly(const Dim &divisor) const {
   if (divisor.terms.empty())
     return std::nullopt;
-  if (*this == divisor)
-    return Dim(1);
-  if (divisor.terms.size() != 1)
-    return std::nullopt;
-  const auto &[bottom, factor] = *divisor.terms.begin();
-  Dim quotient;
-  for (const auto &[top, coefficient] : terms) {
-    if (factor == -1 ? false : coefficient % factor != 0)
+  const auto &[bottom, factor] = getLeading(divisor);
+  Dim quotient, rest = *this;
+  while (!rest.terms.empty()) {
+    const auto &[top, coefficient] = getLeading(rest);
+    if (factor != -1 && coefficient % factor != 0)
       return std::nullopt;
     if (!std::includes(top.begin(), top.end(), bottom.begin(), bottom.end()))
       return std::nullopt;
-    Monomial rest;
-    std::set_difference(top.begin(), top.end(), bottom.begin(), bottom.end(), std::back_inserter(rest));
-    quotient.addTerm(rest, factor == -1 ? wrapMul(coefficient, -1) : coefficient / factor);
+    Dim term;
+    Monomial remaining;
+    std::set_difference(top.begin(), top.end(), bottom.begin(), bottom.end(), std::back_inserter(remaining));
+    term.addTerm(remaining, factor == -1 ? wrapMul(coefficient, -1) : coefficient / factor);
+    quotient = quotient + term;
+    rest = rest - term * divisor;
   }
   return quotient;
 }

@@ -36,7 +36,7 @@ public:
   bool isConstant() const { return getConstant().has_value(); }
   const std::map<Monomial, int64_t> &getTerms() const { return terms; }
 
-  /// This / divisor where that is a polynomial again: the divisor is one term that divides every term.
+  /// This / divisor where that is a polynomial again.
   std::optional<Dim> divideExactly(const Dim &divisor) const;
 
   Dim operator+(const Dim &other) const;

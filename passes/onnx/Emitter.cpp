@@ -217,6 +217,9 @@ Converted Emitter::createConstant(TypedAttr scalar, ArrayRef<int64_t> shape) {
 
 std::optional<SmallVector<int64_t>> Emitter::getConstantInts(const Converted &value) {
   SmallVector<int64_t> result;
+  // Nothing to know: an empty list that a caller passes.
+  if (value.kind == Converted::Kind::Tensor && value.getRank() == 1 && dims.normalize(value.shape[0]).isConstant(0))
+    return result;
   if (value.kind == Converted::Kind::List) {
     for (const Dim &dim : value.elements) {
       std::optional<int64_t> constant = dims.normalize(dim).getConstant();
@@ -390,6 +393,45 @@ GenericOperand Emitter::alignRight(Converted &operand, ArrayRef<Dim> loops) {
 
 Converted Emitter::generic(ArrayRef<GenericOperand> operands, ArrayRef<Dim> loops, ArrayRef<int64_t> reduced,
                            Type element, TypedAttr init, ScalarBody body) {
+  int64_t rank = loops.size();
+  SmallVector<int64_t> renumbered(rank, -1), keptReduced;
+  Shape kept, resultShape;
+  for (int64_t i = 0; i < rank; ++i) {
+    bool isReduced = llvm::is_contained(reduced, i);
+    if (!isReduced)
+      resultShape.push_back(dims.normalize(loops[i]));
+    if (!isReduced && dims.normalize(loops[i]).isConstant(1))
+      continue;
+    renumbered[i] = kept.size();
+    if (isReduced)
+      keptReduced.push_back(kept.size());
+    kept.push_back(loops[i]);
+  }
+  if (static_cast<int64_t>(kept.size()) == rank)
+    return indexed(operands, loops, reduced, element, init, body);
+  SmallVector<Converted, 4> squeezed;
+  SmallVector<SmallVector<int64_t>> squeezedLoops;
+  for (const GenericOperand &operand : operands) {
+    Shape shape;
+    SmallVector<int64_t> axes;
+    for (auto [axis, loop] : llvm::enumerate(operand.loops)) {
+      if (loop != -1 && renumbered[loop] == -1)
+        continue;
+      axes.push_back(loop == -1 ? -1 : renumbered[loop]);
+      shape.push_back(operand.value->shape[axis]);
+    }
+    squeezed.push_back(getSplat(*operand.value) ? *operand.value : reshape(*operand.value, shape));
+    squeezedLoops.push_back(axes);
+  }
+  SmallVector<GenericOperand> renamed;
+  for (auto [value, axes] : llvm::zip(squeezed, squeezedLoops))
+    renamed.push_back({&value, axes});
+  Converted result = indexed(renamed, kept, keptReduced, element, init, body);
+  return reshape(result, resultShape);
+}
+
+Converted Emitter::indexed(ArrayRef<GenericOperand> operands, ArrayRef<Dim> loops, ArrayRef<int64_t> reduced,
+                           Type element, TypedAttr init, ScalarBody body) {
   MLIRContext *context = builder.getContext();
   int64_t rank = loops.size();
   SmallVector<utils::IteratorType> iterators(rank, utils::IteratorType::parallel);
@@ -409,7 +451,10 @@ Converted Emitter::generic(ArrayRef<GenericOperand> operands, ArrayRef<Dim> loop
   SmallVector<AffineMap> maps;
   SmallVector<std::pair<int64_t, TypedAttr>> sources; // index into inputs, or a constant
   for (const GenericOperand &operand : operands) {
-    if (TypedAttr splat = getSplat(*operand.value)) {
+    TypedAttr splat = getSplat(*operand.value);
+    // A reduction has to see its length in some operand.
+    bool givesLength = llvm::any_of(operand.loops, [&](int64_t loop) { return llvm::is_contained(reduced, loop); });
+    if (splat && !givesLength) {
       sources.push_back({-1, splat});
       continue;
     }

@@ -216,6 +216,8 @@ Converted Emitter::slice(Converted &operand, ArrayRef<Dim> offsets, ArrayRef<Dim
   });
   if (isWhole)
     return operand;
+  if (llvm::any_of(sizes, [&](const Dim &size) { return dims.normalize(size).isConstant(0); }))
+    return wrap(createEmpty(sizes, operand.element), sizes, operand.element);
   Value source = getTensor(operand);
   Value result = tensor::ExtractSliceOp::create(builder, loc, getType(sizes, operand.element), source,
                                                 dims.getFoldResults(offsets, loc), dims.getFoldResults(sizes, loc),

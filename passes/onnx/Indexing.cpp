@@ -89,7 +89,7 @@ static LogicalResult convertGather(NodeContext &node) {
   for (int64_t i = 0; i < indices.getRank(); ++i)
     index.loops.push_back(*axis + i);
   int64_t rank = data.getRank(), shift = indices.getRank() - 1;
-  Converted result = emit.generic(
+  Converted result = emit.indexed(
       index, shape, {}, getSignless(data.element), {}, [&](ScalarBuilder &b, ArrayRef<Value> args) -> Value {
         SmallVector<Value> at;
         for (int64_t i = 0; i < rank; ++i)
@@ -115,7 +115,7 @@ static LogicalResult convertGatherElements(NodeContext &node) {
                              "expected indices to have at most the data's length on axis " + Twine(i));
   Value source = emit.getTensor(data), size = emit.dims.getValue(data.shape[*axis], emit.getLoc());
   Converted result =
-      emit.generic(emit.alignRight(indices, indices.shape), indices.shape, {}, getSignless(data.element), {},
+      emit.indexed(emit.alignRight(indices, indices.shape), indices.shape, {}, getSignless(data.element), {},
                    [&](ScalarBuilder &b, ArrayRef<Value> args) -> Value {
                      SmallVector<Value> at;
                      for (int64_t i = 0; i < data.getRank(); ++i)
@@ -166,7 +166,7 @@ static LogicalResult convertGatherND(NodeContext &node) {
       operand.loops.push_back(i);
     operands.push_back(operand);
   }
-  Converted result = emit.generic(
+  Converted result = emit.indexed(
       operands, shape, {}, getSignless(data.element), {}, [&](ScalarBuilder &b, ArrayRef<Value> args) -> Value {
         SmallVector<Value> at;
         auto loop = [&](int64_t i) { return linalg::IndexOp::create(b.builder, b.loc, i).getResult(); };
@@ -209,7 +209,7 @@ static LogicalResult convertOneHot(NodeContext &node) {
   for (int64_t i = 0; i < indices.getRank(); ++i)
     index.loops.push_back(i < *axis ? i : i + 1);
   Type element = node.in(2).element;
-  Converted result = emit.generic(
+  Converted result = emit.indexed(
       {index, {&count, {}}, {&values[0], {}}, {&values[1], {}}}, shape, {}, getSignless(element), {},
       [&](ScalarBuilder &b, ArrayRef<Value> args) {
         Value at = b.create<arith::IndexCastOp>(i64, linalg::IndexOp::create(b.builder, b.loc, *axis).getResult());
@@ -239,7 +239,7 @@ static LogicalResult convertTrilu(NodeContext &node) {
   Type i64 = IntegerType::get(node.op.getContext(), 64), element = getSignless(x.element);
   Converted k = Converted::list(diagonal, true, i64, emit.getLoc());
   int64_t rank = x.getRank();
-  Converted result = emit.generic(
+  Converted result = emit.indexed(
       {emit.alignRight(x, x.shape), {&k, {}}}, x.shape, {}, element, {}, [&](ScalarBuilder &b, ArrayRef<Value> args) {
         auto index = [&](int64_t loop) {
           return b.create<arith::IndexCastOp>(i64, linalg::IndexOp::create(b.builder, b.loc, loop).getResult());

@@ -230,7 +230,7 @@ static LogicalResult convertSlice(NodeContext &node) {
     by.push_back(dims.getValue(strides[i], node.emit.getLoc()));
   }
   Converted result =
-      node.emit.generic({}, sizes, {}, getSignless(x.element), {}, [&](ScalarBuilder &b, ArrayRef<Value>) -> Value {
+      node.emit.indexed({}, sizes, {}, getSignless(x.element), {}, [&](ScalarBuilder &b, ArrayRef<Value>) -> Value {
         SmallVector<Value> at;
         for (int64_t i = 0; i < rank; ++i) {
           Value index = linalg::IndexOp::create(b.builder, b.loc, i);

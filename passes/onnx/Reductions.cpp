@@ -197,7 +197,7 @@ template <bool isMax> static LogicalResult convertArg(NodeContext &node) {
       row.loops.push_back(i);
   }
   TypedAttr init = getLimit(i64, i64, takeLast);
-  Converted index = emit.generic({whole, row}, x.shape, *axis, i64, init, [&](ScalarBuilder &b, ArrayRef<Value> args) {
+  Converted index = emit.indexed({whole, row}, x.shape, *axis, i64, init, [&](ScalarBuilder &b, ArrayRef<Value> args) {
     Value value = b.cast(args[0], element, compute), at = linalg::IndexOp::create(b.builder, b.loc, *axis);
     Value isBest = isFloat ? b.compareFloat(arith::CmpFPredicate::UEQ, value, args[1])
                            : b.compareInt(arith::CmpIPredicate::eq, value, args[1]);

@@ -238,7 +238,7 @@ static Converted emitRange(NodeContext &node, Dim length, Converted start, Conve
   start = node.emit.reshape(start, {});
   delta = node.emit.reshape(delta, {});
   SmallVector<GenericOperand> operands{{&start, {}}, {&delta, {}}};
-  Converted result = node.emit.generic(
+  Converted result = node.emit.indexed(
       operands, length, {}, getSignless(element), {}, [&](ScalarBuilder &b, ArrayRef<Value> args) -> Value {
         Value index = linalg::IndexOp::create(b.builder, b.loc, 0);
         Value i = b.create<arith::IndexCastOp>(b.builder.getI64Type(), index);
