@@ -68,12 +68,13 @@ FailureOr<Opsets> FileImporter::importOpsets(
   Opsets opsets;
   for (const ::onnx::OperatorSetIdProto &import : imports) {
     std::string domain = import.domain() == "ai.onnx" ? "" : import.domain();
+    StringRef spelling = domain.empty() ? "ai.onnx" : StringRef(domain);
     auto [known, inserted] = opsets.try_emplace(domain, import.version());
     if (!inserted && known->second != import.version())
-      return errors.error(where) << "expected one opset of domain " << quoted(domain) << ", but imports " << known->second
+      return errors.error(where) << "expected one opset of domain " << quoted(spelling) << ", but imports " << known->second
                                  << " and " << import.version();
     if (import.version() < 1)
-      return errors.error(where) << "expected the opset of domain " << quoted(domain) << " to be at least 1, but got "
+      return errors.error(where) << "expected the opset of domain " << quoted(spelling) << " to be at least 1, but got "
                                  << import.version();
   }
   return opsets;

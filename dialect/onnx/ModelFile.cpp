@@ -12,7 +12,7 @@ using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 using google::protobuf::io::CodedOutputStream;
 
-/// Messages within messages. A nested graph costs three levels (graph, node, attribute), so this allows 32 of them.
+/// Messages within messages. A nested graph costs three levels (graph, node, attribute), so this allows some 30 of them.
 static constexpr int recursionLimit = 100;
 
 namespace {
