@@ -186,7 +186,6 @@ Value KernelBuilder::sqrt(Value a) { return math::SqrtOp::create(builder, loc, a
 // Without nnan and nsz LLVM emits compares around every maximum; neither flag can change what a number compares to.
 static constexpr arith::FastMathFlags maximumFlags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
 Value KernelBuilder::maxF(Value a, Value b) { return arith::MaxNumFOp::create(builder, loc, a, b, maximumFlags); }
-Value KernelBuilder::minF(Value a, Value b) { return arith::MinNumFOp::create(builder, loc, a, b, maximumFlags); }
 Value KernelBuilder::lessF(Value a, Value b) {
   return arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT, a, b);
 }
@@ -266,25 +265,15 @@ Value KernelBuilder::laneNumbers() {
 }
 
 //===----------------------------------------------------------------------===//
-// Exponentials
+// Exponential
 //===----------------------------------------------------------------------===//
 
 namespace {
 // Adding 1.5 * 2^23 rounds a float of small magnitude to an integer, which then stands in the low mantissa bits.
 constexpr double roundingMagic = 12582912.0;
-constexpr int32_t roundingMagicBits = 0x4b400000;
-// p(f) = 1 + f c[0] + f^2 c[1] + .., minimax for the relative error: 2^f on [-1/2, 1/2] and e^f on [-ln 2 / 2, ln 2 / 2].
-// Both err by 2e-9 before rounding, 0.95 ulp after it.
+// 2^f = 1 + f c[0] + f^2 c[1] + .. on [-1/2, 1/2], minimax for the relative error: 2e-9 before rounding, 0.95 ulp after it.
 constexpr double exp2Coefficients[] = {0.6931471824645996,   0.24022647738456726,   0.055503323674201965,
                                        0.009618437848985195, 0.0013398887822404504, 0.00015353351773228496};
-constexpr double expCoefficients[] = {1.0,
-                                      0.4999999403953552,
-                                      0.16666431725025177,
-                                      0.04166800156235695,
-                                      0.008374162949621677,
-                                      0.001384364441037178};
-// ln 2 in two parts; the first has few enough bits for its product with an exponent to be exact.
-constexpr double ln2High = 0.693359375, ln2Low = -2.12194440e-4;
 } // namespace
 
 Value KernelBuilder::polynomial(Value f, ArrayRef<double> coefficients) {
@@ -312,40 +301,6 @@ Value KernelBuilder::exp2NonPositive(Value x) {
   Value n = arith::ShLIOp::create(builder, loc, bitCast(shifted, builder.getI32Type()), intConstantLike(x, 23));
   Value bits = arith::AddIOp::create(builder, loc, bitCast(polynomial(f, exp2Coefficients), builder.getI32Type()), n);
   return select(low, constantLike(x, 0.0), bitCast(bits, builder.getF32Type()));
-}
-
-/// p * 2^n for the n that stands in `shifted`, in two steps, since 2^n itself may overflow or be subnormal.
-Value KernelBuilder::scaleByPower(Value p, Value shifted) {
-  Value n = arith::SubIOp::create(builder, loc, bitCast(shifted, builder.getI32Type()),
-                                  intConstantLike(p, roundingMagicBits));
-  Value half = arith::ShRSIOp::create(builder, loc, n, intConstantLike(p, 1));
-  Value rest = arith::SubIOp::create(builder, loc, n, half);
-  for (Value exponent : {half, rest}) {
-    Value biased = arith::AddIOp::create(builder, loc, exponent, intConstantLike(p, 127));
-    Value bits = arith::ShLIOp::create(builder, loc, biased, intConstantLike(p, 23));
-    p = mulF(p, bitCast(bits, builder.getF32Type()));
-  }
-  return p;
-}
-
-Value KernelBuilder::clampOrdered(Value x, double low, double high) {
-  x = select(lessF(x, constantLike(x, low)), constantLike(x, low), x);
-  return select(lessF(constantLike(x, high), x), constantLike(x, high), x);
-}
-
-Value KernelBuilder::exp2(Value x) {
-  x = clampOrdered(x, -152.0, 129.0);
-  Value shifted = addF(x, constantLike(x, roundingMagic));
-  Value f = subF(x, subF(shifted, constantLike(x, roundingMagic)));
-  return scaleByPower(polynomial(f, exp2Coefficients), shifted);
-}
-
-Value KernelBuilder::exp(Value x) {
-  x = clampOrdered(x, -105.0, 89.0);
-  Value shifted = fma(x, constantLike(x, 1.4426950408889634), constantLike(x, roundingMagic));
-  Value n = subF(shifted, constantLike(x, roundingMagic));
-  Value f = fma(n, constantLike(x, -ln2Low), fma(n, constantLike(x, -ln2High), x));
-  return scaleByPower(polynomial(f, expCoefficients), shifted);
 }
 
 //===----------------------------------------------------------------------===//

@@ -106,7 +106,6 @@ public:
   Value divF(Value a, Value b);
   Value sqrt(Value a);
   Value maxF(Value a, Value b); ///< a NaN is ignored or kept, whichever is faster
-  Value minF(Value a, Value b);
   Value lessF(Value a, Value b); ///< i1, ordered
   Value equalF(Value a, Value b);
 
@@ -117,10 +116,8 @@ public:
   Value reduceAddEach(ValueRange vectors);
 
 
-  /// 2^x and e^x within 2 ulp (subnormal results: 1 more), vectors of any length; overflow gives infinity, NaN gives NaN.
-  Value exp2(Value x);
-  Value exp(Value x);
-  /// exp2 for x <= 0 or NaN in fewer steps: 1 at 0, and 0 below -126.
+  /// 2^x within 1 ulp, for x <= 0 or NaN: 1 at 0, 0 below -126. What softmax needs, in few steps; `math.exp` and the like
+  /// are for the expand-math pass.
   Value exp2NonPositive(Value x);
 
   /// `lanes` vectors as the rows of a square to its columns.
@@ -165,8 +162,6 @@ private:
   mlir::TypedAttr splatInteger(mlir::Type type, int32_t value);
   Value bitCast(Value vector, mlir::Type element);
   Value polynomial(Value f, llvm::ArrayRef<double> coefficients);
-  Value scaleByPower(Value p, Value shifted);
-  Value clampOrdered(Value x, double low, double high);
   Value reduce(Value vector, llvm::function_ref<Value(Value, Value)> combine);
 
   mlir::OpBuilder &builder;
