@@ -264,7 +264,7 @@ def MSA_AttentionOp : MSA_Op<"attention", [Pure, AttrSizedOperandSegments]> {
   let results = (outs MSA_FloatTensor:$output);
   let assemblyFormat = [{
     $query `,` $key `,` $value (`documents` $documents^)? (`mask` $mask^)? (`causal` $causal^)? `scale` $scale attr-dict
-    `:` type($query) `,` type($key) `,` type($value) (`,` `documents` type($documents)^)? (`,` `mask` type($mask)^)? `->` type($output)
+    `:` type($query) `,` type($key) `,` type($value) (`documents` type($documents)^)? (`mask` type($mask)^)? `->` type($output)
   }];
   let hasVerifier = 1;
 }
