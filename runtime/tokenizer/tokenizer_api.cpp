@@ -7,8 +7,10 @@
 #include "runtime/tokenizer/Tokenizer.h"
 
 #include <atomic>
+#include <cstring>
 #include <new>
 #include <string>
+#include <type_traits>
 
 using msa::rt::Status;
 using msa::rt::StreamDecoder;
@@ -108,9 +110,12 @@ static msa_status *encodeSegments(const msa_tokenizer *tokenizer, const msa_toke
       const msa_tokenizer_segment &segment = segments[i];
       if (!segment.text && segment.length != 0)
         return invalid(("segment " + std::to_string(i) + ": text is null").c_str());
-      if (segment.trust != MSA_TOKENIZER_ORDINARY && segment.trust != MSA_TOKENIZER_TRUSTED)
+      // From C any number may stand there, and reading it as the enumeration would be undefined.
+      std::underlying_type_t<msa_tokenizer_trust> trust;
+      std::memcpy(&trust, &segment.trust, sizeof trust);
+      if (trust != MSA_TOKENIZER_ORDINARY && trust != MSA_TOKENIZER_TRUSTED)
         return invalid(("segment " + std::to_string(i) + ": expected trust 0 or 1").c_str());
-      texts.push_back({std::string_view(segment.text, segment.length), segment.trust == MSA_TOKENIZER_TRUSTED});
+      texts.push_back({std::string_view(segment.text, segment.length), trust == MSA_TOKENIZER_TRUSTED});
     }
     return tokenizer->tokenizer->encodeSegments(texts, out).release();
   } catch (const std::exception &) { // bad_alloc, or length_error from a count that no memory could hold

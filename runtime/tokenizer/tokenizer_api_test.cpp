@@ -4,6 +4,8 @@
 
 #include "runtime/tokenizer/test_files.h"
 
+#include <cstring>
+
 namespace msa::rt {
 namespace {
 
@@ -112,9 +114,11 @@ TEST_F(TokenizerApi, WrongArguments) {
   msa_token_list *tokens = nullptr;
   EXPECT_EQ(take(msa_tokenizer_encode(tokenizer, nullptr, 1, MSA_TOKENIZER_TRUSTED, &tokens), MSA_INVALID_ARGUMENT),
             "segment 0: text is null");
-  EXPECT_EQ(
-      take(msa_tokenizer_encode(tokenizer, "a", 1, static_cast<msa_tokenizer_trust>(2), &tokens), MSA_INVALID_ARGUMENT),
-      "segment 0: expected trust 0 or 1");
+  msa_tokenizer_segment segment = {"a", 1, MSA_TOKENIZER_TRUSTED};
+  const unsigned two = 2;
+  std::memcpy(&segment.trust, &two, sizeof two);
+  EXPECT_EQ(take(msa_tokenizer_encode_segments(tokenizer, &segment, 1, &tokens), MSA_INVALID_ARGUMENT),
+            "segment 0: expected trust 0 or 1");
   take(msa_tokenizer_encode(nullptr, "a", 1, MSA_TOKENIZER_TRUSTED, &tokens), MSA_INVALID_ARGUMENT);
   EXPECT_EQ(tokens, nullptr);
   take(msa_text_decoder_append(nullptr, nullptr, 0, nullptr, nullptr), MSA_INVALID_ARGUMENT);
