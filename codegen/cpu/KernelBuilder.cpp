@@ -164,7 +164,8 @@ Value KernelBuilder::constantLike(Value like, double value) {
   auto type = dyn_cast<VectorType>(like.getType());
   if (!type)
     return scalar(value);
-  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, llvm::APFloat(static_cast<float>(value))));
+  return arith::ConstantOp::create(builder, loc,
+                                   DenseElementsAttr::get(type, llvm::APFloat(static_cast<float>(value))));
 }
 Value KernelBuilder::broadcast(Value scalar) {
   return vector::BroadcastOp::create(builder, loc, VectorType::get({vectorLanes}, scalar.getType()), scalar);
@@ -271,7 +272,8 @@ Value KernelBuilder::laneNumbers() {
 namespace {
 // Adding 1.5 * 2^23 rounds a float of small magnitude to an integer, which then stands in the low mantissa bits.
 constexpr double roundingMagic = 12582912.0;
-// 2^f = 1 + f c[0] + f^2 c[1] + .. on [-1/2, 1/2], minimax for the relative error: 2e-9 before rounding, 0.95 ulp after it.
+// 2^f = 1 + f c[0] + f^2 c[1] + .. on [-1/2, 1/2], minimax for the relative error: 2e-9 before rounding, 0.95 ulp after
+// it.
 constexpr double exp2Coefficients[] = {0.6931471824645996,   0.24022647738456726,   0.055503323674201965,
                                        0.009618437848985195, 0.0013398887822404504, 0.00015353351773228496};
 } // namespace
@@ -387,7 +389,8 @@ Value KernelBuilder::loadRawVector(Value memref, ValueRange indices, Value mask)
                [&]() -> Values {
                  Values position(indices);
                  position.back() = add(position.back(), lane);
-                 Value element = arith::BitcastOp::create(builder, loc, builder.getI16Type(), loadRaw(memref, position));
+                 Value element =
+                     arith::BitcastOp::create(builder, loc, builder.getI16Type(), loadRaw(memref, position));
                  return {vector::InsertOp::create(builder, loc, element, bits, lane)};
                },
                [&]() -> Values { return {bits}; })
@@ -428,7 +431,8 @@ void KernelBuilder::storeVector(Value vector, Value memref, ValueRange indices, 
 }
 
 Value KernelBuilder::carve(Value scratch, int64_t byteOffset, ArrayRef<int64_t> shape, Type element) {
-  return memref::ViewOp::create(builder, loc, MemRefType::get(shape, element), scratch, index(byteOffset), ValueRange{});
+  return memref::ViewOp::create(builder, loc, MemRefType::get(shape, element), scratch, index(byteOffset),
+                                ValueRange{});
 }
 
 //===----------------------------------------------------------------------===//
@@ -450,7 +454,8 @@ Values KernelBuilder::multiply(int64_t rows, int64_t columns, Value begin, Value
   };
   // The part that four divides, then what is left: the same chain, whatever the trip count.
   Value whole = sub(end, rem(sub(end, begin), unroll));
-  std::optional<int64_t> constantBegin = constantOf(begin), constantEnd = constantOf(end), constantWhole = constantOf(whole);
+  std::optional<int64_t> constantBegin = constantOf(begin), constantEnd = constantOf(end),
+                         constantWhole = constantOf(whole);
   Values sums(accumulators);
   if (!constantBegin || constantWhole != constantBegin)
     sums = forLoop(begin, whole, unroll, sums, [&](Value k, ValueRange carried) {

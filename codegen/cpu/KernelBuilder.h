@@ -105,7 +105,7 @@ public:
   Value mulF(Value a, Value b);
   Value divF(Value a, Value b);
   Value sqrt(Value a);
-  Value maxF(Value a, Value b); ///< a NaN is ignored or kept, whichever is faster
+  Value maxF(Value a, Value b);  ///< a NaN is ignored or kept, whichever is faster
   Value lessF(Value a, Value b); ///< i1, ordered
   Value equalF(Value a, Value b);
 
@@ -115,9 +115,8 @@ public:
   /// `vectors` (one for each lane) to one vector whose lane i is the sum of vector i, in the order of `reduceAdd`.
   Value reduceAddEach(ValueRange vectors);
 
-
-  /// 2^x within 1 ulp, for x <= 0 or NaN: 1 at 0, 0 below -126. What softmax needs, in few steps; `math.exp` and the like
-  /// are for the expand-math pass.
+  /// 2^x within 1 ulp, for x <= 0 or NaN: 1 at 0, 0 below -126. What softmax needs, in few steps; `math.exp` and the
+  /// like are for the expand-math pass.
   Value exp2NonPositive(Value x);
 
   /// `lanes` vectors as the rows of a square to its columns.

@@ -10,8 +10,8 @@
 //   p = 2^(s - m')                  l = l a + sum p           o = o a + p v
 //
 // A block that a row does not see leaves all three as they are, to the bit, so a row's result does not depend on its
-// neighbours in the tile. With `documents`, each run of queries of one document is a problem of its own, whose key blocks
-// start at the document's first token: packing does not matter either.
+// neighbours in the tile. With `documents`, each run of queries of one document is a problem of its own, whose key
+// blocks start at the document's first token: packing does not matter either.
 //
 // Many queries: the block's keys are transposed into panels, its values copied, both as f32, and register tiles do the
 // products (emitSegment). One query, a decode step: keys and values are read once, where they lie, for all heads of the
@@ -169,12 +169,13 @@ void AttentionLowering::emitDocuments(Value rowBegin, Value rowEnd) {
               [&](ValueRange at) -> KernelBuilder::Values { return {b.add(at[0], 1)}; })
           .front();
     };
-    Value keyBegin = b.whileLoop({row},
-                                 [&](ValueRange at) {
-                                   Value before = b.max(b.sub(at[0], 1), 0);
-                                   return b.andI(b.less(b.index(0), at[0]), b.equal(documentAt(before), document));
-                                 },
-                                 [&](ValueRange at) -> KernelBuilder::Values { return {b.sub(at[0], 1)}; })
+    Value keyBegin = b.whileLoop(
+                          {row},
+                          [&](ValueRange at) {
+                            Value before = b.max(b.sub(at[0], 1), 0);
+                            return b.andI(b.less(b.index(0), at[0]), b.equal(documentAt(before), document));
+                          },
+                          [&](ValueRange at) -> KernelBuilder::Values { return {b.sub(at[0], 1)}; })
                          .front();
     Value segmentEnd = endOfDocument(b.add(row, 1), rowEnd);
     Value keyEnd = op.getCausal() ? segmentEnd : endOfDocument(segmentEnd, queryCount);
@@ -316,7 +317,8 @@ void AttentionLowering::emitRowBlock(const Segment &segment, RowBlock rows, Valu
 //===----------------------------------------------------------------------===//
 
 /// Hides keys from `limit` on and what the mask hides, and adds a float mask.
-Value AttentionLowering::maskScores(Value score, Value flatRow, Value queryRow, Value key, int64_t vector, Value limit) {
+Value AttentionLowering::maskScores(Value score, Value flatRow, Value queryRow, Value key, int64_t vector,
+                                    Value limit) {
   OpBuilder &builder = b.getBuilder();
   Location loc = b.getLoc();
   Value nothing = b.splat(-infinity);
@@ -477,8 +479,8 @@ int64_t AttentionLowering::singleHeads() const {
   return 1;
 }
 
-/// Dot products of the queries of a few heads with a few keys, as many in all as a vector has lanes, each in a vector of
-/// partial sums. The last keys start early enough to end with the context.
+/// Dot products of the queries of a few heads with a few keys, as many in all as a vector has lanes, each in a vector
+/// of partial sums. The last keys start early enough to end with the context.
 void AttentionLowering::emitSingleScores(Value flatBegin, Value key, Value count) {
   OpBuilder &builder = b.getBuilder();
   int64_t headStep = singleHeads(), keyStep = lanes / headStep;

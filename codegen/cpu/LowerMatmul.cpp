@@ -8,13 +8,13 @@
 //   stage           sums to scratch
 //   epilogue        row by row, vector by vector: the op's region on vectors, then the result
 //
-// The stage is what keeps code small: the region is emitted once for each register tile shape, in a loop, and rows that a
-// short block does not have are computed and never read.
+// The stage is what keeps code small: the region is emitted once for each register tile shape, in a loop, and rows that
+// a short block does not have are computed and never read.
 //
 // Rows come in blocks of the tallest register tile. What is left over is copied to scratch, where short blocks may read
-// rows that do not exist, and goes through the next larger of a few shorter and wider tiles: one row (decode) reads four
-// panels at once, as many streams as the memory likes. The copy takes all rows where lhs is narrower than f32 or where
-// its stride would map a block's rows onto the same cache sets.
+// rows that do not exist, and goes through the next larger of a few shorter and wider tiles: one row (decode) reads
+// four panels at once, as many streams as the memory likes. The copy takes all rows where lhs is narrower than f32 or
+// where its stride would map a block's rows onto the same cache sets.
 //
 // test/codegen/matmul.mlir pins the shape, test/codegen/matmul_test.py the numbers.
 //
@@ -129,11 +129,11 @@ private:
     });
   }
 
-  void emitRegisterTile(RegisterTile shape, Value source, Value sourceRow, Value row, Value rows, Value panel, Value from,
-                        Value to) {
+  void emitRegisterTile(RegisterTile shape, Value source, Value sourceRow, Value row, Value rows, Value panel,
+                        Value from, Value to) {
     int64_t perPanel = panelWidth / b.lanes(), columns = shape.panels * perPanel;
-    // A row or two wait for weights. Long panels are streams that the processor foresees, those of a small model stay in
-    // its caches; between the two, asking for the next panels gains a tenth.
+    // A row or two wait for weights. Long panels are streams that the processor foresees, those of a small model stay
+    // in its caches; between the two, asking for the next panels gains a tenth.
     bool prefetches = shape.rows <= 2 && depth >= 256 && depth < 1024 &&
                       cast<MemRefType>(op.getRhs().getType()).getElementType().isF32();
     KernelBuilder::Values sums(shape.rows * columns, b.zero());
@@ -201,7 +201,8 @@ private:
     for (Value operand : inner.getOperands())
       operands.push_back(onVectors(operand, map));
     Type bf16 = builder.getBF16Type();
-    if (auto extend = dyn_cast<arith::ExtFOp>(inner); extend && extend.getIn().getType() == bf16 && extend.getType().isF32()) {
+    if (auto extend = dyn_cast<arith::ExtFOp>(inner);
+        extend && extend.getIn().getType() == bf16 && extend.getType().isF32()) {
       map.map(extend.getResult(), b.toF32(operands[0]));
       return;
     }
@@ -213,7 +214,8 @@ private:
     SmallVector<Type> types;
     for (Type type : inner.getResultTypes())
       types.push_back(vectorOf(type));
-    OperationState state(inner.getLoc(), inner.getName(), operands, types, llvm::to_vector(inner.getDiscardableAttrs()));
+    OperationState state(inner.getLoc(), inner.getName(), operands, types,
+                         llvm::to_vector(inner.getDiscardableAttrs()));
     state.propertiesAttr = inner.getPropertiesAsAttribute();
     Operation *clone = builder.create(state);
     for (auto [from, to] : llvm::zip(inner.getResults(), clone->getResults()))
