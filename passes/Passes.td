@@ -36,6 +36,15 @@ def ConvertOnnxToLinalg : Pass<"convert-onnx-to-linalg", "::mlir::ModuleOp"> {
       "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def MSARecognizeAttention : Pass<"msa-recognize-attention"> {
+  let summary = "make one op of attention that is spelt out";
+  let description = [{
+    Products, scale, mask and softmax become `msa.attention` on token-major
+    operands, with grouped heads not repeated.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def MSANormalizeQuery : Pass<"msa-normalize-query"> {
   let summary = "turn a route's normalize into tensor algebra";
   let description = [{

@@ -20,6 +20,7 @@ void msa::buildConvertPipeline(OpPassManager &manager) {
 }
 
 void msa::buildFusePipeline(OpPassManager &manager) {
+  manager.addPass(createMSARecognizeAttention());
   manager.addPass(createMSANormalizeQuery());
   manager.addPass(createMSAFoldHeads());
   manager.addPass(createMSAFoldQueryTokens());

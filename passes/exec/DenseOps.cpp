@@ -86,7 +86,14 @@ void EntryLowering::attend(Location loc, Binding query, Binding key, Binding val
 }
 
 LogicalResult EntryLowering::lowerAttention(AttentionOp op) {
-  FailureOr<Binding> query = getContiguous(op.getQuery()), key = getContiguous(op.getKey()), value = getContiguous(op.getValue());
+  // The kernel reads through a permutation of tokens and heads; another view is copied.
+  auto operand = [&](Value tensor) -> FailureOr<Binding> {
+    FailureOr<Binding> binding = get(tensor);
+    if (failed(binding) || binding->isContiguous() || !binding->view->order.empty())
+      return binding;
+    return getContiguous(tensor);
+  };
+  FailureOr<Binding> query = operand(op.getQuery()), key = operand(op.getKey()), value = operand(op.getValue());
   if (failed(query) || failed(key) || failed(value))
     return failure();
   std::optional<Binding> documents, mask;

@@ -95,6 +95,10 @@ Value Dispatch::view(const Binding &binding, int32_t kind) {
       return b.getIndexAttr(*value);
     return index(extent);
   };
+  ArrayRef<unsigned> order = binding.view->order;
+  SmallVector<Extent> inParentOrder(binding.dims.begin(), binding.dims.end());
+  for (auto [i, from] : llvm::enumerate(order))
+    inParentOrder[from] = binding.dims[i];
   SmallVector<OpFoldResult> offsets, sizes, strides;
   SmallVector<int64_t> kept;
   size_t next = 0;
@@ -105,12 +109,15 @@ Value Dispatch::view(const Binding &binding, int32_t kind) {
       sizes.push_back(b.getIndexAttr(1));
       continue;
     }
-    Extent size = binding.dims[next++];
+    Extent size = inParentOrder[next++];
     sizes.push_back(mixed(size));
     kept.push_back(getConstantIntValue(size).value_or(ShapedType::kDynamic));
   }
   auto type = memref::SubViewOp::inferRankReducedResultType(kept, cast<MemRefType>(result.getType()), offsets, sizes, strides);
-  return memref::SubViewOp::create(b, loc, cast<MemRefType>(type), result, offsets, sizes, strides);
+  result = memref::SubViewOp::create(b, loc, cast<MemRefType>(type), result, offsets, sizes, strides);
+  if (order.empty())
+    return result;
+  return memref::TransposeOp::create(b, loc, result, AffineMapAttr::get(AffineMap::getPermutationMap(order, b.getContext())));
 }
 
 void Dispatch::finish(Extent tiles) {

@@ -29,6 +29,7 @@ struct StridedView {
   llvm::SmallVector<Extent> offsets;
   llvm::SmallVector<int64_t> strides;
   llvm::SmallVector<bool> dropped; ///< parent dims that the value does not have (their size is 1)
+  llvm::SmallVector<unsigned> order; ///< dim i of the value is the order[i]-th kept parent dim; empty: as they come
 };
 
 /// Where a tensor value lies: contiguous and row-major at `offset` bytes of `slot`, unless `view` says otherwise.

@@ -33,6 +33,17 @@ static constexpr int64_t kFlatBlock = 2048;
 /// Results that only the group reads live on the worker's stack up to this size, bytes.
 static constexpr int64_t kRowMemory = 64 << 10;
 
+/// A permutation, last dim in its place, that only attention reads: its kernel reads through it, nothing is moved.
+static bool isViewForAttention(linalg::GenericOp op) {
+  if (op.getNumDpsInputs() != 1 || op.getNumResults() != 1 || op.getNumParallelLoops() != op.getNumLoops() || op.getNumLoops() != 4)
+    return false;
+  AffineMap from = op.getMatchingIndexingMap(op.getDpsInputOperand(0)), to = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+  auto yielded = dyn_cast<BlockArgument>(op.getBlock()->getTerminator()->getOperand(0));
+  return from.isPermutation() && to.isIdentity() && from.getDimPosition(3) == 3 && yielded && yielded.getOwner() == op.getBlock() &&
+         yielded.getArgNumber() == 0 && isa<RankedTensorType>(op.getInputs()[0].getType()) &&
+         llvm::all_of(op->getUsers(), [](Operation *user) { return isa<AttentionOp>(user); });
+}
+
 static bool isFlat(linalg::GenericOp op) {
   unsigned rank = op.getNumLoops();
   if (op.getNumParallelLoops() != rank || rank == 0 || op.hasIndexSemantics())
@@ -98,7 +109,7 @@ void EntryLowering::formGroups() {
   Block &body = function.front();
   DenseMap<Value, RowGroup *> producer;
   for (auto op : body.getOps<linalg::GenericOp>()) {
-    if (!op.hasPureTensorSemantics())
+    if (!op.hasPureTensorSemantics() || isViewForAttention(op))
       continue;
     unsigned outer = outerLoops(op);
     RowGroup *joined = nullptr;
@@ -170,6 +181,26 @@ std::optional<LogicalResult> EntryLowering::lowerLinalgOp(Operation *op) {
   auto generic = dyn_cast<linalg::GenericOp>(op);
   if (!generic)
     return std::nullopt;
+  if (isViewForAttention(generic)) {
+    FailureOr<Binding> source = getContiguous(generic.getInputs()[0]);
+    if (failed(source))
+      return failure();
+    AffineMap from = generic.getMatchingIndexingMap(generic.getDpsInputOperand(0)); // parent dim i is loop from(i)
+    Binding result = *source;
+    StridedView view;
+    view.parentDims = source->dims;
+    view.offsets.assign(4, constant(0));
+    view.strides.assign(4, 1);
+    view.dropped.assign(4, false);
+    view.order.resize(4);
+    for (unsigned i = 0; i < 4; ++i) {
+      view.order[from.getDimPosition(i)] = i;
+      result.dims[from.getDimPosition(i)] = source->dims[i];
+    }
+    result.view = view;
+    bind(generic.getResult(0), result);
+    return success();
+  }
   RowGroup *group = groupOf.lookup(op);
   if (!group)
     return op->emitError("expected tensor operands");
