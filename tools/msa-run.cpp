@@ -13,6 +13,8 @@ int main(int argc, char **argv) {
   msa::tool::Run run;
   msa::tool::declareInvoke(app, run);
   msa::tool::declareBench(app, run);
+  msa::tool::declareAdd(app, run);
+  msa::tool::declareAsk(app, run);
   try {
     app.parse(argc, argv);
     msa::Status status = run();

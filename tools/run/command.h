@@ -22,6 +22,8 @@ using Run = std::function<Status()>;
 
 void declareInvoke(CLI::App &app, Run &run);
 void declareBench(CLI::App &app, Run &run);
+void declareAdd(CLI::App &app, Run &run);
+void declareAsk(CLI::App &app, Run &run);
 
 /// Options that every subcommand which loads an artifact has.
 struct LoadOptions {
