@@ -196,6 +196,17 @@ static LogicalResult convertPow(NodeContext &node) {
     if (!exponentElement.isInteger())
       return node.fail("a " + getTypeName(element) + " to the power of a " + getTypeName(exponentElement) +
                        " is not supported");
+    std::optional<SmallVector<int64_t>> known = node.emit.getConstantInts(inputs[1]);
+    if (known && !known->empty() && llvm::all_equal(*known) && known->front() >= 0 && known->front() <= 8) {
+      int64_t times = known->front();
+      return node.result(
+          node.emit.elementwise(inputs, *shape, element, [&](ScalarBuilder &b, ArrayRef<Value> args) -> Value {
+            Value power = b.constantInt(args[0].getType(), 1);
+            for (int64_t i = 0; i < times; ++i)
+              power = b.create<arith::MulIOp>(power, args[0]);
+            return power;
+          }));
+    }
     inputs[1] = node.emit.cast(inputs[1], element);
     return node.result(node.emit.elementwise(inputs, *shape, element, [](ScalarBuilder &b, ArrayRef<Value> args) {
       return b.create<math::IPowIOp>(args[0], args[1]);

@@ -134,14 +134,14 @@ public:
   // Computation
   //===--------------------------------------------------------------------===//
 
-  /// One linalg.generic over `loops`; loops in `reduced` are reductions into `init`, the others are the axes of the result, in
-  /// order. The body gets one scalar per operand, and the accumulator last if something is reduced. `element` is signless.
-  /// Loops of length 1 are left out: the body must not ask for indices.
-  Converted generic(llvm::ArrayRef<GenericOperand> operands, llvm::ArrayRef<Dim> loops,
-                    llvm::ArrayRef<int64_t> reduced, mlir::Type element, mlir::TypedAttr init, ScalarBody body);
+  /// One linalg.generic over `loops`; loops in `reduced` are reductions into `init`, the others are the axes of the
+  /// result, in order. The body gets one scalar per operand, and the accumulator last if something is reduced.
+  /// `element` is signless. Loops of length 1 are left out: the body must not ask for indices.
+  Converted generic(llvm::ArrayRef<GenericOperand> operands, llvm::ArrayRef<Dim> loops, llvm::ArrayRef<int64_t> reduced,
+                    mlir::Type element, mlir::TypedAttr init, ScalarBody body);
   /// The same with exactly these loops, for bodies that use linalg.index.
-  Converted indexed(llvm::ArrayRef<GenericOperand> operands, llvm::ArrayRef<Dim> loops,
-                    llvm::ArrayRef<int64_t> reduced, mlir::Type element, mlir::TypedAttr init, ScalarBody body);
+  Converted indexed(llvm::ArrayRef<GenericOperand> operands, llvm::ArrayRef<Dim> loops, llvm::ArrayRef<int64_t> reduced,
+                    mlir::Type element, mlir::TypedAttr init, ScalarBody body);
   /// Elementwise with broadcasting to `shape`. Folds to a constant where every operand is a splat and the body folds.
   Converted elementwise(llvm::MutableArrayRef<Converted> operands, llvm::ArrayRef<Dim> shape, mlir::Type element,
                         ScalarBody body);

@@ -162,6 +162,7 @@ const HandlerTable &HandlerTable::get() {
     registerNormalization(all);
     registerProducts(all);
     registerReductions(all);
+    registerScans(all);
     registerShape(all);
     return all;
   }();

@@ -123,6 +123,7 @@ void registerMemory(HandlerTable &table);
 void registerNormalization(HandlerTable &table);
 void registerProducts(HandlerTable &table);
 void registerReductions(HandlerTable &table);
+void registerScans(HandlerTable &table);
 void registerShape(HandlerTable &table);
 
 } // namespace msa::onnx

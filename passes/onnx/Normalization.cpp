@@ -306,6 +306,98 @@ static LogicalResult convertBatchNormalization(NodeContext &node) {
       }));
 }
 
+/// Input 0 [N, C, ..] with everything behind `outer` axes normalised together, one scale and bias per channel.
+static LogicalResult finishChannelNorm(NodeContext &node, Converted grouped, double epsilon) {
+  Emitter &emit = node.emit;
+  Converted &x = node.in(0);
+  Type element = x.element, compute = getComputeType(element);
+  // [N, groups, the rest]: the rest is a row.
+  Rows rows(emit, grouped, axesFrom(2, grouped.getRank()));
+  Converted count = getCount(emit, rows, compute);
+  Converted sum =
+      sumRows(emit, rows, {}, nullptr, compute, [](ScalarBuilder &, ArrayRef<Value> args) { return args[0]; });
+  SmallVector<Converted, 1> sums{sum};
+  Converted squares = sumRows(emit, rows, sums, &count, compute, [&](ScalarBuilder &b, ArrayRef<Value> args) {
+    Value off = b.create<arith::SubFOp>(args[0], b.create<arith::DivFOp>(args[1], args[2]));
+    return b.create<arith::MulFOp>(off, off);
+  });
+  Converted normal = emit.generic({rows.whole(), rows.row(sum), rows.row(squares), {&count, {}}}, rows.shape, {},
+                                  compute, {}, [&](ScalarBuilder &b, ArrayRef<Value> args) {
+                                    Value off = b.create<arith::SubFOp>(b.cast(args[0], element, compute),
+                                                                        b.create<arith::DivFOp>(args[1], args[3]));
+                                    Value variance = b.create<arith::AddFOp>(b.create<arith::DivFOp>(args[2], args[3]),
+                                                                             b.constant(compute, epsilon));
+                                    return b.create<arith::MulFOp>(off, createReciprocalRoot(b, variance));
+                                  });
+  normal = emit.reshape(normal, x.shape);
+  SmallVector<Converted, 3> inputs{normal};
+  for (size_t i : {1, 2}) {
+    if (failed(node.requireFloat(i)) || failed(node.requireRank(i, 1, 1)))
+      return failure();
+    if (!emit.assertEqual(x.shape[1], node.in(i).shape[0], "expected as many parameters as channels"))
+      return node.fail("expected input " + Twine(i) + " to have one number per channel");
+    inputs.push_back(asChannels(emit, node.in(i), x.getRank()));
+  }
+  return node.result(emit.floatElementwise(inputs, x.shape, element, [](ScalarBuilder &b, ArrayRef<Value> args) {
+    return b.create<arith::AddFOp>(b.create<arith::MulFOp>(args[0], args[1]), args[2]);
+  }));
+}
+
+static LogicalResult convertInstanceNormalization(NodeContext &node) {
+  if (failed(node.requireFloat(0)) || failed(node.requireRank(0, 3, 16)))
+    return failure();
+  return finishChannelNorm(node, node.in(0), node.getFloat("epsilon", 1e-5f));
+}
+
+static LogicalResult convertGroupNormalization(NodeContext &node) {
+  if (failed(node.requireFloat(0)) || failed(node.requireRank(0, 3, 16)) || failed(requireStash(node)))
+    return failure();
+  int64_t groups = node.getInt("num_groups", 0);
+  if (node.opset < 21)
+    return node.fail("expected opset 21 or later, which has one scale per channel");
+  std::optional<Dim> channels =
+      groups > 0 ? node.emit.dims.normalize(node.in(0).shape[1]).divideExactly(groups) : std::nullopt;
+  if (!channels)
+    return node.fail("expected the number of channels to be a multiple of 'num_groups' = " + Twine(groups));
+  Shape shape{node.in(0).shape[0], groups, *channels};
+  shape.append(node.in(0).shape.begin() + 2, node.in(0).shape.end());
+  return finishChannelNorm(node, node.emit.reshape(node.in(0), shape), node.getFloat("epsilon", 1e-5f));
+}
+
+/// 1 at the first greatest element of an axis, else 0.
+static LogicalResult convertHardmax(NodeContext &node) {
+  if (failed(node.requireFloat(0)))
+    return failure();
+  Emitter &emit = node.emit;
+  FailureOr<int64_t> axis = node.getAxis(node.getInt("axis", -1), node.in(0).getRank());
+  if (failed(axis))
+    return failure();
+  Type element = node.in(0).element, compute = getComputeType(element),
+       i64 = IntegerType::get(node.op.getContext(), 64);
+  Rows rows(emit, node.in(0), *axis);
+  TypedAttr lowest = FloatAttr::get(compute, -std::numeric_limits<double>::infinity());
+  Converted highest =
+      emit.generic(rows.whole(), rows.shape, rows.inner, compute, lowest, [&](ScalarBuilder &b, ArrayRef<Value> args) {
+        return b.create<arith::MaximumFOp>(b.cast(args[0], element, compute), args[1]);
+      });
+  auto index = [&](ScalarBuilder &b) {
+    return b.create<arith::IndexCastOp>(i64, linalg::IndexOp::create(b.builder, b.loc, *axis).getResult());
+  };
+  TypedAttr last = IntegerAttr::get(i64, std::numeric_limits<int64_t>::max());
+  Converted first =
+      emit.indexed({rows.whole(), rows.row(highest)}, rows.shape, rows.inner, i64, last,
+                   [&](ScalarBuilder &b, ArrayRef<Value> args) {
+                     Value isBest =
+                         b.compareFloat(arith::CmpFPredicate::OEQ, b.cast(args[0], element, compute), args[1]);
+                     return b.create<arith::SelectOp>(isBest, b.create<arith::MinSIOp>(index(b), args[2]), args[2]);
+                   });
+  return node.result(
+      emit.indexed(rows.row(first), rows.shape, {}, element, {}, [&](ScalarBuilder &b, ArrayRef<Value> args) {
+        Value isFirst = b.compareInt(arith::CmpIPredicate::eq, index(b), args[0]);
+        return b.create<arith::SelectOp>(isFirst, b.constant(element, 1), b.constant(element, 0));
+      }));
+}
+
 void registerNormalization(HandlerTable &table) {
   table.add("", "LayerNormalization", 2, 3, convertLayerNormalization);
   table.add("", "RMSNormalization", 2, 2, convertRMSNormalization);
@@ -317,6 +409,9 @@ void registerNormalization(HandlerTable &table) {
   table.add("", "Softmax", 1, 1, convertSoftmax<false>);
   table.add("", "LogSoftmax", 1, 1, convertSoftmax<true>);
   table.add("", "LpNormalization", 1, 1, convertLpNormalization);
+  table.add("", "Hardmax", 1, 1, convertHardmax);
+  table.add("", "InstanceNormalization", 3, 3, convertInstanceNormalization);
+  table.add("", "GroupNormalization", 3, 3, convertGroupNormalization);
   table.add("", "BatchNormalization", 5, 5, convertBatchNormalization);
 }
 

@@ -23,6 +23,29 @@ static LogicalResult convertSize(NodeContext &node) {
   return node.result(Converted::list(getNumElements(node.in(0).shape), true, i64, node.op.getLoc()));
 }
 
+/// The target of a reshape with dims that are only known at run time: each may turn out to be -1 (inferred) or, without
+/// `allowZero`, 0 (copied).
+static Shape resolveAtRunTime(NodeContext &node, ArrayRef<Dim> target, ArrayRef<Dim> from, bool allowZero) {
+  DimSpace &dims = node.emit.dims;
+  using Compare = DimSpace::Compare;
+  Shape copied, resolved;
+  Dim known(1);
+  for (auto [i, wanted] : llvm::enumerate(target)) {
+    Dim dim = dims.normalize(wanted);
+    if (!allowZero && i < from.size())
+      dim = dims.select(dims.compare(Compare::Equal, dim, 0), from[i], dim);
+    copied.push_back(dim);
+    known = known * dims.select(dims.compare(Compare::Equal, dim, -1), 1, dim);
+  }
+  Dim inferred = dims.divide(getNumElements(from), dims.max(known, 1));
+  for (auto [i, dim] : llvm::enumerate(copied)) {
+    Dim length = dims.select(dims.compare(Compare::Equal, dim, -1), inferred, dim);
+    node.emit.assertLessOrEqual(0, length, "expected dim " + Twine(i) + " of the shape not to be negative");
+    resolved.push_back(dims.max(length, 0));
+  }
+  return resolved;
+}
+
 static LogicalResult convertReshape(NodeContext &node) {
   bool allowZero = node.getInt("allowzero", 0) != 0;
   Converted &x = node.in(0);
@@ -30,6 +53,9 @@ static LogicalResult convertReshape(NodeContext &node) {
   std::optional<Shape> target = node.emit.getList(node.in(1));
   if (!target)
     return node.fail("expected 'shape' (input 1) to be a list of at most 64 integers");
+  if (llvm::any_of(*target,
+                   [&](const Dim &dim) { return !dims.normalize(dim).isConstant() && !dims.isNonNegative(dim); }))
+    *target = resolveAtRunTime(node, *target, x.shape, allowZero);
   Shape shape;
   std::optional<size_t> inferred;
   Dim known(1);
@@ -49,12 +75,6 @@ static LogicalResult convertReshape(NodeContext &node) {
       dim = dims.normalize(x.shape[i]);
     } else if (std::optional<int64_t> constant = dim.getConstant(); constant && *constant < 0) {
       return node.fail("expected no negative dim in 'shape' but one -1, but got " + Twine(*constant));
-    } else if (!dims.isNonNegative(dim)) {
-      // Read from data: a -1 (or 0) that appears only at run time is not understood, and said to be so.
-      node.emit.assertLessOrEqual(
-          0, dim,
-          "expected dim " + Twine(i) +
-              " of the shape not to be negative: -1 is supported only where it is known at compile time");
     }
     known = known * dim;
     shape.push_back(dim);
@@ -80,7 +100,9 @@ static LogicalResult convertReshape(NodeContext &node) {
                                  "expected the number of elements to be a multiple of the other dims of the shape"))
         return node.fail("the number of elements is no multiple of the other dims of 'shape'");
     }
-  } else if (!node.emit.assertEqual(total, known, "expected the shape to have as many elements as the input")) {
+  }
+  if (!node.emit.assertEqual(total, dims.normalize(getNumElements(shape)),
+                             "expected the shape to have as many elements as the input")) {
     std::string counts;
     if (total.isConstant() && known.isConstant())
       counts = (": " + Twine(*known.getConstant()) + " and " + Twine(*total.getConstant())).str();
@@ -163,6 +185,21 @@ static LogicalResult convertExpand(NodeContext &node) {
     Dim known = node.emit.dims.normalize(dim);
     if (known.isConstant() && *known.getConstant() < 0)
       return node.fail("expected no negative dim in 'shape', but got " + Twine(*known.getConstant()));
+  }
+  // A length that is read from data may be 1 beside a known one, which then stays.
+  DimSpace &dims = node.emit.dims;
+  for (size_t fromRight = 1; fromRight <= std::min(target->size(), x.shape.size()); ++fromRight) {
+    Dim &wanted = (*target)[target->size() - fromRight];
+    Dim length = dims.normalize(x.shape[x.shape.size() - fromRight]);
+    wanted = dims.normalize(wanted);
+    if (wanted.isConstant() || !length.isConstant() || length.isConstant(1))
+      continue;
+    Dim equal = dims.compare(DimSpace::Compare::Equal, wanted, length);
+    Dim one = dims.compare(DimSpace::Compare::Equal, wanted, 1);
+    node.emit.assertLessOrEqual(1, equal + one,
+                                "expected axis -" + Twine(fromRight) + " of the shape to be " +
+                                    Twine(*length.getConstant()) + " or 1");
+    wanted = length;
   }
   std::string why;
   std::optional<Shape> shape = node.emit.broadcast({ArrayRef<Dim>(x.shape), ArrayRef<Dim>(*target)}, why);

@@ -51,9 +51,10 @@ func.func @sums(%past: tensor<?x?x64xf32> {onnx.dims = ["B", "P", ""]}, %x: tens
 
 // -----
 
-// Tests that a shape that is only known at run time is read element by element, and checked.
+// Tests that a shape that is only known at run time is read element by element, a 0 or -1 in it heeded, and checked.
 // CHECK-LABEL: func.func @from_data(
 // CHECK:         tensor.extract
+// CHECK:         arith.select
 // CHECK:         cf.assert %{{.+}}, "node 'Reshape': expected dim 0 of the shape not to be negative
 // CHECK:         cf.assert %{{.+}}, "node 'Reshape': expected the shape to have as many elements as the input"
 // CHECK:         tensor.expand_shape
