@@ -4,6 +4,7 @@
 // way, out. Exit code 0, 1 (the input is at fault) or 2 (usage).
 
 #include "codegen/Compiler.h"
+#include "dialect/onnx/Quoted.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
 #include "llvm/Support/FileSystem.h"
@@ -154,8 +155,10 @@ int main(int argc, char **argv) {
                                : diagnostic.getSeverity() == DiagnosticSeverity::Warning ? "warning"
                                                                                          : "note";
     Message message{severity.str(), describe(diagnostic.getLocation()), diagnostic.str()};
+    // Names of nodes come from the file: they may hold anything, and none of it may reach a terminal.
     if (!json && (!arguments.quiet || severity == "error"))
-      llvm::errs() << "msac: " << severity << ": " << message.where << (message.where.empty() ? "" : ": ") << message.text << "\n";
+      llvm::errs() << "msac: " << severity << ": " << msa::onnx::printable(message.where)
+                   << (message.where.empty() ? "" : ": ") << msa::onnx::printable(message.text) << "\n";
     messages.push_back(std::move(message));
     return success();
   });

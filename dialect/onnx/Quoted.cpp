@@ -18,9 +18,8 @@ static size_t decode(StringRef text, UTF32 &point) {
   return next - begin;
 }
 
-std::string msa::onnx::quoted(StringRef text) {
-  constexpr size_t limit = 160;
-  std::string out = "'";
+/// Appends the start of `text` to `out`, escaped, until at least `limit` bytes are done. Returns what is left.
+static StringRef escape(StringRef text, size_t limit, std::string &out) {
   StringRef rest = text;
   while (!rest.empty() && text.size() - rest.size() < limit) {
     UTF32 point = 0;
@@ -35,9 +34,20 @@ std::string msa::onnx::quoted(StringRef text) {
     }
     rest = rest.drop_front(length);
   }
-  if (!rest.empty())
+  return rest;
+}
+
+std::string msa::onnx::quoted(StringRef text) {
+  std::string out = "'";
+  if (!escape(text, 160, out).empty())
     out += "...";
   return out + "'";
+}
+
+std::string msa::onnx::printable(StringRef text) {
+  std::string out;
+  escape(text, text.size(), out);
+  return out;
 }
 
 bool msa::onnx::isText(StringRef text) {
