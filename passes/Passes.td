@@ -42,7 +42,7 @@ def MSARecognizeAttention : Pass<"msa-recognize-attention"> {
     Products, scale, mask and softmax become `msa.attention` on token-major
     operands, with grouped heads not repeated.
   }];
-  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+  let dependentDialects = ["::msa::MSADialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
 }
 
 def MSANormalizeQuery : Pass<"msa-normalize-query"> {
@@ -72,6 +72,22 @@ def MSAFoldQueryTokens : Pass<"msa-fold-query-tokens"> {
   let dependentDialects = ["::mlir::linalg::LinalgDialect"];
 }
 
+def MSAFuseRoute : Pass<"msa-fuse-route"> {
+  let summary = "make one route of scores and their top-k";
+  let description = [{
+    `msa.topk` of the scores of `msa.score` becomes `msa.route`: the scores of all
+    chunks are never stored.
+  }];
+}
+
+def MSAFuseRead : Pass<"msa-fuse-read"> {
+  let summary = "make one read of gathered rows and attention";
+  let description = [{
+    Causal `msa.attention` over `[prefix ; gathered rows ; local]` becomes
+    `msa.read`: rows go from the bank to their place in the context at once.
+  }];
+}
+
 def MSADecomposeCompress : Pass<"msa-decompose-compress"> {
   let summary = "split compress into index and pool";
   let description = [{
@@ -80,12 +96,22 @@ def MSADecomposeCompress : Pass<"msa-decompose-compress"> {
   }];
 }
 
+def MSAPoolBeforeProjection : Pass<"msa-pool-before-projection"> {
+  let summary = "pool tokens before they are projected";
+  let description = [{
+    A mean over tokens commutes with a projection: routing keys are projected
+    once a chunk instead of once a token. Exact up to rounding.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect"];
+}
+
 def MSAPackWeights : Pass<"msa-pack-weights"> {
   let summary = "pack constant matrices into panels of 16 columns";
   let description = [{
     `linalg.matmul` with a constant right-hand side becomes `msa.matmul` on panels
     that kernels read as contiguous vectors.
   }];
+  let dependentDialects = ["::msa::MSADialect"];
 }
 
 def MSAFuseElementwise : Pass<"msa-fuse-elementwise"> {

@@ -21,11 +21,15 @@ void msa::buildConvertPipeline(OpPassManager &manager) {
 
 void msa::buildFusePipeline(OpPassManager &manager) {
   manager.addPass(createMSARecognizeAttention());
+  manager.addPass(createMSAFuseRoute());
+  manager.addPass(createMSAFuseRead());
   manager.addPass(createMSANormalizeQuery());
   manager.addPass(createMSAFoldHeads());
   manager.addPass(createMSAFoldQueryTokens());
   manager.addPass(createMSADecomposeCompress());
   manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+  manager.addPass(createMSAPoolBeforeProjection());
   manager.addPass(createCSEPass());
   manager.addPass(createMSAPackWeights());
   manager.addPass(createMSAFuseElementwise());
