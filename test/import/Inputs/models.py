@@ -53,6 +53,13 @@ def graph(folder):
     write(folder, "my graph.onnx", made)
 
 
+def escapes(folder):
+    """Escapes for a terminal in names that nothing is wrong with, but for the operator, which nobody knows."""
+    node = helper.make_node("Nope\x1b[2J", ["x"], ["y"], name="\x1b[31mred\n", domain="com.nowhere")
+    made = model([node], [value("x")], [value("y")], opsets=OPSET + [helper.make_opsetid("com.nowhere", 1)])
+    write(folder, "escapes.onnx", made)
+
+
 def attributes(folder):
     tensor = helper.make_tensor("t", TensorProto.INT32, [2], [7, 8])
     sparse = helper.make_sparse_tensor(
