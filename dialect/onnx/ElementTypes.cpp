@@ -2,7 +2,6 @@
 
 #include "dialect/onnx/ElementTypes.h"
 #include "dialect/onnx/OnnxDialect.h"
-#include <iterator>
 
 using namespace mlir;
 using namespace msa::onnx;

@@ -22,9 +22,9 @@ struct ImportOptions {
 /// Imports files into one module: each is a public func named after the file's stem (`entryName`), its model-local
 /// functions are private funcs.
 ///
-/// Null on failure; the reasons are errors on the context's diagnostic engine, at an unknown location: each message names file and
-/// node itself. Weights stay in the mapped files, which the context keeps mapped until it is destroyed; meanwhile the files must
-/// not change. Loads the dialects it needs. Not for use by several threads on one context.
+/// Null on failure; the reasons are errors on the context's diagnostic engine, at an unknown location: each message names
+/// file and node itself. Weights stay in the mapped files, which the context keeps mapped until it is destroyed; meanwhile
+/// the files must not change. Loads the dialects it needs. Not for use by several threads on one context.
 mlir::OwningOpRef<mlir::ModuleOp> importOnnxFiles(mlir::MLIRContext &context, llvm::ArrayRef<std::string> paths,
                                                   const ImportOptions &options = {});
 
@@ -32,7 +32,8 @@ mlir::OwningOpRef<mlir::ModuleOp> importOnnxFiles(mlir::MLIRContext &context, ll
 mlir::OwningOpRef<mlir::ModuleOp> importOnnx(mlir::MLIRContext &context, llvm::StringRef path,
                                              const ImportOptions &options = {});
 
-/// What the entry of the file at `path` is called: its stem, with `_` for what is neither a letter, a digit nor one of `_.-`.
+/// What the entry of the file at `path` is called: its stem, with `_` for what is neither a letter, a digit nor one of
+/// `_.-`.
 std::string entryName(llvm::StringRef path);
 
 } // namespace msa::onnx

@@ -98,7 +98,8 @@ LogicalResult GraphImporter::define(Scope &scope, const std::string &name, Defin
   llvm_unreachable("covered switch");
 }
 
-/// How `user` depends on itself by way of `maker`, as "'a' -> 'b' -> 'a'" (each uses what the next makes); empty if it does not.
+/// How `user` depends on itself by way of `maker`, as "'a' -> 'b' -> 'a'" (each uses what the next makes); empty if it does
+/// not.
 template <typename Nodes>
 static std::string findCycle(const Nodes &nodes, const llvm::StringMap<int> &makers, int user, int maker) {
   std::map<int, int> reachedFrom{{maker, user}};
@@ -178,7 +179,8 @@ LogicalResult GraphImporter::importInitializers(const ::onnx::GraphProto &graph,
       return failure();
     if (name.empty())
       return LogicalResult(errors.error(inPlace(where)) << "expected a name");
-    auto op = InitializerOp::create(builder, located(name), value->getShapedType(), *value, builder.getStringAttr(name));
+    auto op =
+        InitializerOp::create(builder, located(name), value->getShapedType(), *value, builder.getStringAttr(name));
     return define(scope, name, {Definition::Initializer, index, op}, where);
   };
   for (auto [i, tensor] : llvm::enumerate(graph.initializer())) {
@@ -197,10 +199,9 @@ LogicalResult GraphImporter::importInitializers(const ::onnx::GraphProto &graph,
 }
 
 static StringRef kindName(::onnx::AttributeProto::AttributeType type) {
-  static constexpr StringRef names[] = {"UNDEFINED",     "FLOAT",  "INT",    "STRING",     "TENSOR",
-                                        "GRAPH",         "FLOATS", "INTS",   "STRINGS",    "TENSORS",
-                                        "GRAPHS",        "SPARSE_TENSOR",    "SPARSE_TENSORS", "TYPE_PROTO",
-                                        "TYPE_PROTOS"};
+  static constexpr StringRef names[] = {
+      "UNDEFINED", "FLOAT", "INT", "STRING", "TENSOR", "GRAPH", "FLOATS", "INTS", "STRINGS",
+      "TENSORS", "GRAPHS", "SPARSE_TENSOR", "SPARSE_TENSORS", "TYPE_PROTO", "TYPE_PROTOS"};
   return static_cast<size_t>(type) < std::size(names) ? names[type] : "UNDEFINED";
 }
 
@@ -224,7 +225,9 @@ FailureOr<Attribute> GraphImporter::importAttribute(const ::onnx::AttributeProto
       return failure();
     return Attribute(*elements);
   };
-  auto string = [&](const std::string &value) -> FailureOr<Attribute> { return Attribute(builder.getStringAttr(value)); };
+  auto string = [&](const std::string &value) -> FailureOr<Attribute> {
+    return Attribute(builder.getStringAttr(value));
+  };
   auto type = [&](const ::onnx::TypeProto &value) -> FailureOr<Attribute> {
     FailureOr<DeclaredType> result = importType(value, errors, inPlace(at));
     if (failed(result))
@@ -435,7 +438,7 @@ GraphImporter::importEntry(const ::onnx::GraphProto &graph, ModuleOp module,
   if (failed(importHints(graph, scope)))
     return failure();
 
-  // Files before IR version 4 list initializers among the inputs; later ones mean a default by it. Both are constants here.
+  // Files before IR version 4 list initializers among the inputs; later ones mean a default by it. Both are constants.
   llvm::StringSet<> initialized;
   for (const ::onnx::TensorProto &tensor : graph.initializer())
     initialized.insert(tensor.name());

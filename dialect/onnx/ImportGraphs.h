@@ -76,7 +76,6 @@ private:
   std::string inPlace(const llvm::Twine &where) const;
   mlir::Location located(llvm::StringRef name, llvm::StringRef scope = {});
 
-  friend class FileImporter;
   const FileErrors &errors;
   TensorImporter &tensors;
   const FunctionTable &functions;

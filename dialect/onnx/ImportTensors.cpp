@@ -31,9 +31,10 @@ void FileErrors::warn(const Twine &message) const {
   emitWarning(UnknownLoc::get(context)) << quoted(path) << ": " << message;
 }
 
-/// Checks dims (ShapedType::kDynamic = unknown): rank, signs, and that sizes in bytes fit 63 bits. `bytes` is the size of a static tensor.
-static LogicalResult checkDims(ArrayRef<int64_t> dims, unsigned elementBits, const FileErrors &errors, const Twine &where,
-                               uint64_t *bytes = nullptr) {
+/// Checks dims (ShapedType::kDynamic = unknown): rank, signs, and that sizes in bits fit 63 bits. `bytes` is the size of a
+/// static tensor.
+static LogicalResult checkDims(ArrayRef<int64_t> dims, unsigned elementBits, const FileErrors &errors,
+                               const Twine &where, uint64_t *bytes = nullptr) {
   if (dims.size() > maxRank)
     return errors.error(where) << "expected at most " << maxRank << " dims, but got " << dims.size();
   int64_t bits = std::max(elementBits, 8u), product = bits;
@@ -328,7 +329,8 @@ FailureOr<ElementsAttr> TensorImporter::import(const ::onnx::TensorProto &tensor
         return errors.error(where) << "expected bytes 0 and 1 for BOOL, but byte " << i << " is "
                                    << static_cast<unsigned>(static_cast<uint8_t>(byte));
   if (bytes.data.size() > options.denseLimit)
-    return toResource(tensorType, name, bytes, std::max(1u, type->bits / (isa<ComplexType>(tensorType.getElementType()) ? 16 : 8)));
+    return toResource(tensorType, name, bytes,
+                      std::max(1u, type->bits / (isa<ComplexType>(tensorType.getElementType()) ? 16 : 8)));
   if (tensorType.getElementType().isInteger(1))
     return cast<ElementsAttr>(DenseElementsAttr::get(
         tensorType, ArrayRef<bool>(reinterpret_cast<const bool *>(bytes.data.data()), bytes.data.size())));

@@ -26,14 +26,16 @@ struct FileErrors {
   void warn(const llvm::Twine &message) const;
 };
 
-/// The type a file declares for a value, and the names of its dims: empty strings where a dim has none; nothing for types other than ranked tensors.
+/// The type a file declares for a value, and the names of its dims: empty strings where a dim has none; nothing for types
+/// other than ranked tensors.
 struct DeclaredType {
   mlir::Type type;
   std::optional<llvm::SmallVector<std::string>> dims;
 };
 
 /// `where` is for messages. A type without information is `!onnx.value`.
-mlir::FailureOr<DeclaredType> importType(const ::onnx::TypeProto &type, const FileErrors &errors, const llvm::Twine &where);
+mlir::FailureOr<DeclaredType> importType(const ::onnx::TypeProto &type, const FileErrors &errors,
+                                         const llvm::Twine &where);
 
 /// Resources that view mapped files, by address and size, shared by all files of an import.
 using MappedResources = llvm::DenseMap<std::pair<const char *, size_t>, mlir::DenseResourceElementsHandle>;
