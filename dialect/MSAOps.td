@@ -11,6 +11,9 @@ include "mlir/Interfaces/ControlFlowInterfaces.td"
 
 class MSA_Op<string mnemonic, list<Trait> traits = []> : Op<MSA_Dialect, mnemonic, traits>;
 
+// Its result's dims are those of its operands: `tensor.dim` of the one becomes `tensor.dim` of the other.
+def MSA_ReifiesShapes : DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>;
+
 // What touches a bank is ordered by this resource, whatever SSA says.
 def MSA_BankResource : Resource<"::msa::BankResource">;
 
@@ -53,9 +56,13 @@ def MSA_WriteOp : MSA_Op<"write"> {
     `documents` `i64[c]`, all above the bank's last document.
 
     Constraints: C1 and C2 of `msa.bind`.
+
+    ```mlir
+    msa.write %rk documents %doc to %bank : tensor<?x4x32xf32> documents tensor<?xi64> to !msa.bank<rk: 4x32xf32>
+    ```
   }];
   let arguments = (ins Arg<MSA_BankType, "the bank", [MemWrite<MSA_BankResource>]>:$bank, Variadic<MSA_FloatTensor>:$rows, MSA_I64Vector:$documents);
-  let assemblyFormat = "$rows `documents` $documents `to` $bank attr-dict `:` type($rows) `,` type($documents) `,` type($bank)";
+  let assemblyFormat = "$rows `documents` $documents `to` $bank attr-dict `:` type($rows) `documents` type($documents) `to` type($bank)";
   let hasVerifier = 1;
 }
 
@@ -82,6 +89,12 @@ def MSA_CompressOp : MSA_Op<"compress", [Pure]> {
     - C1: `chunk` is positive.
     - C2: `reduce` is mean or max.
     - C3: `rows` has the heads, dim and element type of `x`.
+    - C4: `documents` and `positions` have one number for each token.
+
+    ```mlir
+    %rows, %numbers = msa.compress %x documents %doc positions %pos chunk 64 mean normalize
+        : tensor<?x4x32xf32>, tensor<?xi64>, tensor<?xi64> -> tensor<?x4x32xf32>, tensor<?xi64>
+    ```
   }];
   let arguments = (ins MSA_FloatTensor:$x, MSA_I64Vector:$documents, MSA_I64Vector:$positions,
       I64Attr:$chunk, MSA_ReduceAttr:$reduce, UnitAttr:$normalize, DefaultValuedAttr<F64Attr, "1e-12">:$epsilon);
@@ -99,6 +112,15 @@ def MSA_ChunkIndexOp : MSA_Op<"chunk_index", [Pure]> {
     The part of `msa.compress` that does not depend on the rows, so that CSE
     shares it between keys, values and layers. `starts` is `i64[C + 1]`: the
     first token of every chunk, then T. `chunk_documents` is `i64[C]`.
+
+    Constraints:
+    - C1: `chunk` is positive.
+    - C2: `documents` and `positions` are equally long.
+
+    ```mlir
+    %starts, %numbers = msa.chunk_index %doc positions %pos chunk 64
+        : tensor<?xi64>, tensor<?xi64> -> tensor<?xi64>, tensor<?xi64>
+    ```
   }];
   let arguments = (ins MSA_I64Vector:$documents, MSA_I64Vector:$positions, I64Attr:$chunk);
   let results = (outs MSA_I64Vector:$starts, MSA_I64Vector:$chunk_documents);
@@ -106,13 +128,22 @@ def MSA_ChunkIndexOp : MSA_Op<"chunk_index", [Pure]> {
     $documents `positions` $positions `chunk` $chunk attr-dict `:` type($documents) `,` type($positions)
     `->` type($starts) `,` type($chunk_documents)
   }];
+  let hasVerifier = 1;
 }
 
-def MSA_PoolOp : MSA_Op<"pool", [Pure]> {
+def MSA_PoolOp : MSA_Op<"pool", [Pure, MSA_ReifiesShapes]> {
   let summary = "reduce the tokens of each chunk";
   let description = [{
     `x` `[T, H, D]`, `starts` `i64[C + 1]` of `msa.chunk_index`, result
     `[C, H, D]`. Normalises as `msa.compress` does.
+
+    Constraints:
+    - C1: `reduce` is mean or max.
+    - C2: `rows` has the heads, dim and element type of `x`, and one row less than `starts`.
+
+    ```mlir
+    %rows = msa.pool %x starts %starts max : tensor<?x4x32xf32>, tensor<?xi64> -> tensor<?x4x32xf32>
+    ```
   }];
   let arguments = (ins MSA_FloatTensor:$x, MSA_I64Vector:$starts, MSA_ReduceAttr:$reduce, UnitAttr:$normalize,
       DefaultValuedAttr<F64Attr, "1e-12">:$epsilon);
@@ -120,6 +151,7 @@ def MSA_PoolOp : MSA_Op<"pool", [Pure]> {
   let assemblyFormat = [{
     $x `starts` $starts $reduce (`normalize` $normalize^)? attr-dict `:` type($x) `,` type($starts) `->` type($rows)
   }];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -153,6 +185,11 @@ def MSA_RouteOp : MSA_Op<"route"> {
     - C2: H is a multiple of Hk.
     - C3: `k` is positive.
     - C4: head_reduce is mean or max; chunk_reduce is mean or max.
+
+    ```mlir
+    %documents, %scores, %chunks = msa.route %query mask %mask in %bank["rk"] top 16 heads mean query max chunks max
+        normalize scale 1.0 : tensor<?x8x32xf32>, tensor<?xi1>, !msa.bank<rk: 4x32xf32> -> tensor<?xi64>, tensor<?xf32>, tensor<?xi64>
+    ```
   }];
   let arguments = (ins MSA_FloatTensor:$query, MSA_BoolVector:$mask,
       Arg<MSA_BankType, "the bank", [MemRead<MSA_BankResource>]>:$bank, StrAttr:$field, I64Attr:$k,
@@ -173,6 +210,11 @@ def MSA_ScoreOp : MSA_Op<"score"> {
     The first part of `msa.route`: `b` of its formula, `f32[C]`.
 
     Constraints: C1, C2 and C4 of `msa.route`.
+
+    ```mlir
+    %scores = msa.score %query mask %mask in %bank["rk"] heads mean query last scale 0.125
+        : tensor<?x8x32xf32>, tensor<?xi1>, !msa.bank<rk: 4x32xf32> -> tensor<?xf32>
+    ```
   }];
   let arguments = (ins MSA_FloatTensor:$query, MSA_BoolVector:$mask,
       Arg<MSA_BankType, "the bank", [MemRead<MSA_BankResource>]>:$bank, StrAttr:$field,
@@ -190,6 +232,15 @@ def MSA_TopkOp : MSA_Op<"topk"> {
   let summary = "the k best documents of scored chunks";
   let description = [{
     The second part of `msa.route`: from `scores` `f32[C]` of `msa.score` to its results.
+
+    Constraints:
+    - C1: `k` is positive.
+    - C2: `chunk_reduce` is mean or max.
+
+    ```mlir
+    %documents, %best, %chunks = msa.topk %scores in %bank top 16 chunks max
+        : tensor<?xf32>, !msa.bank<rk: 4x32xf32> -> tensor<?xi64>, tensor<?xf32>, tensor<?xi64>
+    ```
   }];
   let arguments = (ins TensorRankOf<[F32], [1]>:$scores, Arg<MSA_BankType, "the bank", [MemRead<MSA_BankResource>]>:$bank,
       I64Attr:$k, MSA_ReduceAttr:$chunk_reduce);
@@ -198,16 +249,25 @@ def MSA_TopkOp : MSA_Op<"topk"> {
     $scores `in` $bank `top` $k `chunks` $chunk_reduce attr-dict `:` type($scores) `,` type($bank)
     `->` type($documents) `,` type($best) `,` type($chunks)
   }];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
 // Read and attend
 //===----------------------------------------------------------------------===//
 
-def MSA_GatherOp : MSA_Op<"gather"> {
+def MSA_GatherOp : MSA_Op<"gather", [MSA_ReifiesShapes]> {
   let summary = "copy the named rows of a bank field";
   let description = [{
     `rows[i] = field[chunks[i]]`, `[Z, heads, dim]`, in the result's element type.
+
+    Constraints:
+    - C1: `bank` has `field`.
+    - C2: `rows` has one row for each of `chunks`, of the field's heads and dim.
+
+    ```mlir
+    %rows = msa.gather %bank["k"] at %chunks : !msa.bank<k: 4x32xf16>, tensor<?xi64> -> tensor<?x4x32xf32>
+    ```
   }];
   let arguments = (ins MSA_I64Vector:$chunks, Arg<MSA_BankType, "the bank", [MemRead<MSA_BankResource>]>:$bank, StrAttr:$field);
   let results = (outs MSA_FloatTensor:$rows);
@@ -225,8 +285,14 @@ def MSA_ReadOp : MSA_Op<"read"> {
     which decode goes on with.
 
     Constraints:
-    - C1: `bank` has fields `k` and `v` of G heads and dims D and E.
+    - C1: `bank` has fields `k` and `v` of G heads and dims D and E, and all shapes are as stated.
     - C2: H is a multiple of G.
+
+    ```mlir
+    %output, %context_key, %context_value = msa.read %query, %key, %value prefix %prefix_key, %prefix_value in %bank at %chunks scale 0.125
+        : tensor<?x8x32xf32>, tensor<?x4x32xf32>, tensor<?x4x32xf32>, tensor<?x4x32xf32>, tensor<?x4x32xf32>,
+          !msa.bank<k: 4x32xf32, v: 4x32xf32>, tensor<?xi64> -> tensor<?x8x32xf32>, tensor<?x4x32xf32>, tensor<?x4x32xf32>
+    ```
   }];
   let arguments = (ins MSA_FloatTensor:$query, MSA_FloatTensor:$key, MSA_FloatTensor:$value,
       MSA_FloatTensor:$prefix_key, MSA_FloatTensor:$prefix_value,
@@ -240,7 +306,7 @@ def MSA_ReadOp : MSA_Op<"read"> {
   let hasVerifier = 1;
 }
 
-def MSA_AttentionOp : MSA_Op<"attention", [Pure, AttrSizedOperandSegments]> {
+def MSA_AttentionOp : MSA_Op<"attention", [Pure, AttrSizedOperandSegments, MSA_ReifiesShapes]> {
   let summary = "scaled dot-product attention, grouped-query heads";
   let description = [{
     `query` `[M, H, D]`, `key` `[N, G, D]`, `value` `[N, G, E]`, or all with a
@@ -255,9 +321,14 @@ def MSA_AttentionOp : MSA_Op<"attention", [Pure, AttrSizedOperandSegments]> {
     A cache is a `msa.append` before this op.
 
     Constraints:
-    - C1: H is a multiple of G; the head dims of query and key agree.
-    - C2: `documents` excludes `mask` and a batch dim.
+    - C1: H is a multiple of G; the head dims of query and key agree; all shapes are as stated.
+    - C2: `documents` excludes `mask` and a batch dim, and demands N = M.
     - C3: `mask` has rank 4, each of its dims 1 or that of `[B, H, M, N]`.
+
+    ```mlir
+    %output = msa.attention %query, %key, %value causal scale 0.125
+        : tensor<?x8x32xf32>, tensor<?x4x32xf32>, tensor<?x4x32xf32> -> tensor<?x8x32xf32>
+    ```
   }];
   let arguments = (ins MSA_FloatTensor:$query, MSA_FloatTensor:$key, MSA_FloatTensor:$value,
       Optional<MSA_I64Vector>:$documents, Optional<RankedTensorOf<[I1, F32]>>:$mask, UnitAttr:$causal, F64Attr:$scale);
@@ -266,29 +337,49 @@ def MSA_AttentionOp : MSA_Op<"attention", [Pure, AttrSizedOperandSegments]> {
     $query `,` $key `,` $value (`documents` $documents^)? (`mask` $mask^)? (`causal` $causal^)? `scale` $scale attr-dict
     `:` type($query) `,` type($key) `,` type($value) (`documents` type($documents)^)? (`mask` type($mask)^)? `->` type($output)
   }];
+  let hasCanonicalizeMethod = 1;
   let hasVerifier = 1;
 }
 
-def MSA_AppendOp : MSA_Op<"append", [Pure]> {
+def MSA_AppendOp : MSA_Op<"append", [Pure, MSA_ReifiesShapes]> {
   let summary = "extend a cache by rows";
   let description = [{
     `[past ; rows]` on axis `axis` (0: token-major; 1 with a batch dim). A
     concatenation with a name: where `past` is an entry argument and the result
     an entry result, the two may share memory and only `rows` is written.
+
+    Constraints:
+    - C1: `axis` is an axis of `past`.
+    - C2: all dims but that of `axis` agree, and that of the result is the sum.
+    - C3: one element type.
+
+    ```mlir
+    %cache = msa.append %rows to %past axis 0 : tensor<?x4x32xf32>, tensor<?x4x32xf32> -> tensor<?x4x32xf32>
+    ```
   }];
   let arguments = (ins AnyRankedTensor:$past, AnyRankedTensor:$rows, I64Attr:$axis);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = "$rows `to` $past `axis` $axis attr-dict `:` type($rows) `,` type($past) `->` type($result)";
+  let hasFolder = 1;
   let hasVerifier = 1;
 }
 
-def MSA_RopeOp : MSA_Op<"rope", [Pure, AllTypesMatch<["x", "result"]>]> {
+def MSA_RopeOp : MSA_Op<"rope", [Pure, AllTypesMatch<["x", "result"]>, MSA_ReifiesShapes]> {
   let summary = "rotary position embedding, rotating halves";
   let description = [{
     `x` `[.., T, H, D]` (rank 3 or 4), `cos` and `sin` `[.., T, R/2]` of the same
     leading dims, R <= D even. For j < R/2: `y[j] = x[j] cos[j] - x[j + R/2] sin[j]`,
     `y[j + R/2] = x[j + R/2] cos[j] + x[j] sin[j]`; dims from R on pass through.
     `interleaved`: pairs are (2j, 2j + 1) instead.
+
+    Constraints:
+    - C1: `x` has rank 3 or 4.
+    - C2: `cos` and `sin` are `[.., T, R/2]`.
+    - C3: R is at most D.
+
+    ```mlir
+    %y = msa.rope %x by %cos, %sin : tensor<?x8x32xf32>, tensor<?x16xf32>, tensor<?x16xf32>
+    ```
   }];
   let arguments = (ins MSA_FloatTensor:$x, MSA_FloatTensor:$cos, MSA_FloatTensor:$sin, UnitAttr:$interleaved);
   let results = (outs MSA_FloatTensor:$result);
@@ -300,7 +391,7 @@ def MSA_RopeOp : MSA_Op<"rope", [Pure, AllTypesMatch<["x", "result"]>]> {
 // Dense algebra
 //===----------------------------------------------------------------------===//
 
-def MSA_MatmulOp : MSA_Op<"matmul", [Pure, SingleBlock]> {
+def MSA_MatmulOp : MSA_Op<"matmul", [Pure, SingleBlock, MSA_ReifiesShapes]> {
   let summary = "activations times a packed constant matrix, with an elementwise epilogue";
   let description = [{
     `lhs` `[.., K]` times `rhs`, which holds a `[K, N]` matrix packed in panels of
@@ -312,6 +403,14 @@ def MSA_MatmulOp : MSA_Op<"matmul", [Pure, SingleBlock]> {
     - C1: `rhs` is `[ceil(N / 16), K, 16]` with `lhs`'s K and the result's N.
     - C2: each extra has the result's shape or is `[N]`.
     - C3: the region has one f32 argument, then one per extra of its element type, and yields the result's element type.
+
+    ```mlir
+    %y = msa.matmul %x, %weight extras(%bias : tensor<32xf32>) : tensor<?x64xf32>, tensor<2x64x16xf32> -> tensor<?x32xf32> {
+    ^bb0(%product: f32, %b: f32):
+      %sum = arith.addf %product, %b : f32
+      msa.yield %sum : f32
+    }
+    ```
   }];
   let arguments = (ins MSA_FloatTensor:$lhs, MSA_FloatTensor:$rhs, Variadic<AnyRankedTensor>:$extras);
   let results = (outs MSA_FloatTensor:$result);
@@ -328,11 +427,19 @@ def MSA_YieldOp : MSA_Op<"yield", [Pure, Terminator, ReturnLike]> {
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
 }
 
-def MSA_TakeOp : MSA_Op<"take", [Pure]> {
+def MSA_TakeOp : MSA_Op<"take", [Pure, MSA_ReifiesShapes]> {
   let summary = "rows of a table by index";
   let description = [{
     `result[i.., r..] = table[indices[i..], r..]`: an embedding lookup. `table` `[V, ..]`, `indices`
     i64 or i32 of any shape. A negative index counts from the end; an index outside the table ends the call with an error.
+
+    Constraints:
+    - C1: `table` has rank 1 or more.
+    - C2: `result` has the indices' shape, then a row's, and the table's element type.
+
+    ```mlir
+    %rows = msa.take %table at %ids : tensor<1000x64xf32>, tensor<?xi64> -> tensor<?x64xf32>
+    ```
   }];
   let arguments = (ins AnyRankedTensor:$table, RankedTensorOf<[I64, I32]>:$indices);
   let results = (outs AnyRankedTensor:$result);
@@ -352,6 +459,10 @@ def MSA_UpdateOp : MSA_Op<"update", [Pure, AllTypesMatch<["memory", "result"]>]>
 
     Constraints:
     - C1: the shapes agree as stated.
+
+    ```mlir
+    %next = msa.update %memory with %x scores %scores gate %gate : tensor<64x32xf32>, tensor<?x32xf32>, tensor<64x?xf32>, tensor<64xf32>
+    ```
   }];
   let arguments = (ins MSA_FloatTensor:$memory, MSA_FloatTensor:$x, MSA_FloatTensor:$scores, MSA_FloatTensor:$gate);
   let results = (outs MSA_FloatTensor:$result);

@@ -27,8 +27,6 @@ void msa::exec::ExecDialect::initialize() {
       >();
 }
 
-LogicalResult msa::exec::EntryOp::verify() { return success(); }
-
 ParseResult msa::exec::KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   auto buildType = [](Builder &builder, ArrayRef<Type> inputs, ArrayRef<Type> results, function_interface_impl::VariadicFlag,
                       std::string &) { return builder.getFunctionType(inputs, results); };
@@ -40,5 +38,3 @@ void msa::exec::KernelOp::print(OpAsmPrinter &printer) {
   function_interface_impl::printFunctionOp(printer, *this, /*isVariadic=*/false, getFunctionTypeAttrName(),
                                            getArgAttrsAttrName(), getResAttrsAttrName());
 }
-
-LogicalResult msa::exec::KernelOp::verify() { return success(); }

@@ -45,6 +45,13 @@ def Exec_EntryOp : Exec_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock]> {
     name of each dim in the ONNX file, "" where it has none; equal names of inputs are equal
     dims, which the loader's binding checks. `spans[i]`: input i may be bound as a list of spans.
     `aliases[o]`: the input that output o may share memory with, or -1.
+
+    Constraints:
+    - C1: as many names, types, dims, spans and block arguments as inputs; all arguments are `!exec.buffer`.
+    - C2: as many names, types, dims and aliases as outputs; an alias is an input or -1.
+    - C3: types are ranked tensors, with one dim name for each dim.
+    - C4: `exec.return` ends the block, with one register for each dynamic dim of the outputs.
+    - C5: every output is given memory by one `exec.alloc` exactly.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$input_names, TypeArrayAttr:$input_types, ArrayAttr:$input_dims,
       DenseBoolArrayAttr:$spans, StrArrayAttr:$output_names, TypeArrayAttr:$output_types, ArrayAttr:$output_dims, DenseI64ArrayAttr:$aliases);
@@ -62,9 +69,14 @@ def Exec_ReturnOp : Exec_Op<"return", [Terminator, HasParent<"EntryOp">]> {
 
 def Exec_DimOp : Exec_Op<"dim", [Pure]> {
   let summary = "a dynamic dim of an entry's input";
+  let description = [{
+    Constraints:
+    - C1: `input` is an argument of the entry, and `axis` an axis of it.
+  }];
   let arguments = (ins Exec_BufferType:$input, I64Attr:$axis);
   let results = (outs Index:$result);
   let assemblyFormat = "$input `[` $axis `]` attr-dict";
+  let hasVerifier = 1;
 }
 
 def Exec_ConstantOp : Exec_Op<"constant", [Symbol]> {
@@ -73,8 +85,12 @@ def Exec_ConstantOp : Exec_Op<"constant", [Symbol]> {
   let assemblyFormat = "$sym_name $value attr-dict";
 }
 
-def Exec_GetConstantOp : Exec_Op<"get_constant", [Pure]> {
+def Exec_GetConstantOp : Exec_Op<"get_constant", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "the slot of a constant";
+  let description = [{
+    Constraints:
+    - C1: `constant` names an `exec.constant`.
+  }];
   let arguments = (ins FlatSymbolRefAttr:$constant);
   let results = (outs Exec_BufferType:$result);
   let assemblyFormat = "$constant attr-dict";
@@ -96,13 +112,21 @@ def Exec_FreeOp : Exec_Op<"free", [MemoryEffects<[MemFree]>]> {
 
 def Exec_CopyOp : Exec_Op<"copy", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "copy bytes between slots";
-  let description = "Nothing happens where source and target are the same memory: a cache grows in place.";
+  let description = [{
+    Nothing happens where source and target are the same memory: a cache grows in place. A copy of no bytes folds away.
+  }];
+  let hasCanonicalizeMethod = 1;
   let arguments = (ins Exec_BufferType:$source, Index:$source_offset, Exec_BufferType:$target, Index:$target_offset, Index:$size);
   let assemblyFormat = "$source `[` $source_offset `]` `to` $target `[` $target_offset `]` `size` $size attr-dict";
 }
 
 def Exec_LoadOp : Exec_Op<"load", [MemoryEffects<[MemRead]>]> {
   let summary = "a register from an i64 in a slot";
+  let description = [{
+    Constraints:
+    - C1: `offset` is a multiple of 8, not negative.
+  }];
+  let hasVerifier = 1;
   let arguments = (ins Exec_BufferType:$buffer, I64Attr:$offset);
   let results = (outs Index:$result);
   let assemblyFormat = "$buffer `[` $offset `]` attr-dict";
@@ -110,19 +134,33 @@ def Exec_LoadOp : Exec_Op<"load", [MemoryEffects<[MemRead]>]> {
 
 def Exec_StoreOp : Exec_Op<"store", [MemoryEffects<[MemWrite]>]> {
   let summary = "a register to an i64 in a slot";
+  let description = [{
+    Constraints:
+    - C1: `offset` is a multiple of 8, not negative.
+  }];
+  let hasVerifier = 1;
   let arguments = (ins Index:$value, Exec_BufferType:$buffer, I64Attr:$offset);
   let assemblyFormat = "$value `to` $buffer `[` $offset `]` attr-dict";
 }
 
 def Exec_AssertOp : Exec_Op<"assert", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "end the call with a message unless a condition holds";
+  let description = "One whose condition is known to hold folds away.";
+  let hasCanonicalizeMethod = 1;
   let arguments = (ins I1:$condition, StrAttr:$message, Variadic<Index>:$values);
   let assemblyFormat = "$condition `,` $message (`values` $values^)? attr-dict";
 }
 
-def Exec_DispatchOp : Exec_Op<"dispatch", [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
+def Exec_DispatchOp : Exec_Op<"dispatch", [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "run a kernel over its tiles";
-  let description = "`buffers` and `scalars` are the kernel's parameters in order.";
+  let description = [{
+    `buffers` and `scalars` are the kernel's parameters in order.
+
+    Constraints:
+    - C1: `kernel` names an `exec.kernel`.
+    - C2: as many buffers and scalars as it has parameters.
+  }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Index:$tiles, Variadic<Exec_BufferType>:$buffers, Variadic<Index>:$scalars);
   let assemblyFormat = [{
     $kernel `tiles` $tiles `buffers` `(` $buffers `)` `scalars` `(` $scalars `)` attr-dict
@@ -140,6 +178,10 @@ def Exec_KernelOp : Exec_Op<"kernel", [IsolatedFromAbove, AutomaticAllocationSco
 
     Buffers become shaped by `memref.view %buffer[%offset][sizes]`; the body
     holds `kernel` ops and runs tiles [lo, hi).
+
+    Constraints:
+    - C1: the block arguments are as stated, and there are no results.
+    - C2: `scratch_bytes` is not negative.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type, DenseI32ArrayAttr:$parameters,
       I64Attr:$scratch_bytes, OptionalAttr<DictArrayAttr>:$arg_attrs, OptionalAttr<DictArrayAttr>:$res_attrs);

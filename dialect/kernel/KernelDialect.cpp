@@ -18,7 +18,3 @@ void msa::kernel::KernelDialect::initialize() {
 #include "dialect/kernel/KernelOps.cpp.inc"
       >();
 }
-LogicalResult msa::kernel::RowsOp::verify() { return success(); }
-LogicalResult msa::kernel::MatmulOp::verify() { return success(); }
-LogicalResult msa::kernel::AttentionOp::verify() { return success(); }
-LogicalResult msa::kernel::RouteScanOp::verify() { return success(); }

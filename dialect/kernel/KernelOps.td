@@ -47,6 +47,11 @@ def Kernel_RowsOp : Kernel_Op<"rows", [SingleBlock]> {
     `ceil(product(sizes) / block)` tiles. The body holds `linalg.generic` and friends on
     memref subviews of the point's data, `memref.alloca` of static size for
     intermediates, and scalar code: it is the fused remainder of a model, norms, rope, elementwise and data movement.
+
+    Constraints:
+    - C1: `block` is positive.
+    - C2: the body takes one `index` for each of `sizes`.
+    - C3: the body ends with `kernel.yield` of nothing.
   }];
   let arguments = (ins Index:$lo, Index:$hi, Variadic<Index>:$sizes, I64Attr:$block);
   let regions = (region SizedRegion<1>:$body);
@@ -62,6 +67,12 @@ def Kernel_MatmulOp : Kernel_Op<"matmul", [SingleBlock]> {
     `[r * rows, ...)` and columns `[c * columns, ...)` where `r = t / ceil(N / columns)`, `c = t mod ceil(N / columns)`;
     `columns` is a multiple of 16. The tile space has `ceil(M / rows) * ceil(N / columns)` tiles.
     The region is the epilogue of `msa.matmul`.
+
+    Constraints:
+    - C1: K and N are static, and `rhs` is `[ceil(N / 16), K, 16]`.
+    - C2: `rows` is positive, `columns` a positive multiple of 16.
+    - C3: each of `extras` is `[M, N]` or `[N]`.
+    - C4: the region has one f32 argument, then one per extra of its element type, and yields the result's element type.
   }];
   let arguments = (ins Index:$lo, Index:$hi, Kernel_MemRef<2, [F16, BF16, F32]>:$lhs, Kernel_MemRef<3, [F16, BF16, F32]>:$rhs,
       Variadic<AnyMemRef>:$extras, Kernel_MemRef<2, [F16, BF16, F32]>:$result, MemRefRankOf<[I8], [1]>:$scratch,
@@ -84,6 +95,13 @@ def Kernel_AttentionOp : Kernel_Op<"attention", [AttrSizedOperandSegments]> {
 
     A tile is (batch, kv head, block of `rows` queries), the query block fastest: `B * G * ceil(M / rows)` tiles. One tile
     handles all H / G query heads of its kv head, so a decode step reads every key once.
+
+    Constraints:
+    - C1: H, G, D and E are static, and H is a multiple of G.
+    - C2: the shapes agree as stated.
+    - C3: `documents` excludes `mask`.
+    - C4: each dim of `mask` is 1 or that of `[B, H, M, N]`.
+    - C5: `rows` is positive.
   }];
   let arguments = (ins Index:$lo, Index:$hi, Kernel_MemRef<4, [F16, BF16, F32]>:$query, Kernel_MemRef<4, [F16, BF16, F32]>:$key,
       Kernel_MemRef<4, [F16, BF16, F32]>:$value, Optional<MemRefRankOf<[I64], [1]>>:$documents,
@@ -109,6 +127,14 @@ def Kernel_RouteScanOp : Kernel_Op<"route_scan"> {
     `scores` f32 `[tiles, keep]` and `entries` i64 `[tiles, keep, 3]` (document, first row, end row), and their number to
     `counts` i64 `[tiles]`. Nothing of size C is written. `ceil(C / rows)` tiles.
     Each product is accumulated in a fixed order, so a score does not depend on M, on the tile or on spans.
+    A score that is NaN ranks after every number.
+
+    Constraints:
+    - C1: H and D are static, `row` is a whole number Hk of D-vectors, and H a multiple of Hk.
+    - C2: `element` is f16, bf16 or f32.
+    - C3: `rows` is positive.
+    - C4: head_reduce and chunk_reduce are mean or max.
+    - C5: `scores`, `entries` and `counts` agree as stated.
   }];
   let arguments = (ins Index:$lo, Index:$hi, Kernel_MemRef<3, [F32]>:$query, MemRefRankOf<[I1], [1]>:$mask, LLVM_AnyPointer:$keys,
       MemRefRankOf<[I64], [1]>:$documents, Kernel_MemRef<2, [F32]>:$scores, Kernel_MemRef<3, [I64]>:$entries,
@@ -129,6 +155,9 @@ def Kernel_RouteMergeOp : Kernel_Op<"route_merge"> {
     From the outputs of `kernel.route_scan` over all tiles: the best `k` documents, ascending by number. Writes `best` f32 and
     `chosen` i64 `[min(k, ..), 3]` (document, first row, end row), and `totals` i64 `[2]`: S documents, Z rows in all. One tile.
     `best` and `chosen` have room for min(k, tiles * keep) entries.
+
+    Constraints:
+    - C1: the shapes agree as stated.
   }];
   let arguments = (ins Index:$lo, Index:$hi, Kernel_MemRef<2, [F32]>:$scores, Kernel_MemRef<3, [I64]>:$entries,
       MemRefRankOf<[I64], [1]>:$counts, MemRefRankOf<[F32], [1]>:$best, Kernel_MemRef<2, [I64]>:$chosen,
@@ -137,16 +166,23 @@ def Kernel_RouteMergeOp : Kernel_Op<"route_merge"> {
     `tiles` `(` $lo `to` $hi `)` $scores `,` $entries `,` $counts `into` $best `,` $chosen `,` $totals `scratch` $scratch attr-dict
     `:` type($scores) `,` type($entries) `,` type($counts) `,` type($best) `,` type($chosen) `,` type($totals) `,` type($scratch)
   }];
+  let hasVerifier = 1;
 }
 
 def Kernel_RouteRowsOp : Kernel_Op<"route_rows"> {
   let summary = "list the chosen documents and their rows";
-  let description = "From `chosen` `[S.., 3]` (ascending documents): `documents` i64 `[S]` and `chunks` i64 `[Z]`. One tile.";
+  let description = [{
+    From `chosen` `[S.., 3]` (ascending documents): `documents` i64 `[S]` and `chunks` i64 `[Z]`. One tile.
+
+    Constraints:
+    - C1: `chosen` holds three numbers for each document.
+  }];
   let arguments = (ins Index:$lo, Index:$hi, Kernel_MemRef<2, [I64]>:$chosen, MemRefRankOf<[I64], [1]>:$documents,
       MemRefRankOf<[I64], [1]>:$chunks);
   let assemblyFormat = [{
     `tiles` `(` $lo `to` $hi `)` $chosen `into` $documents `,` $chunks attr-dict `:` type($chosen) `,` type($documents) `,` type($chunks)
   }];
+  let hasVerifier = 1;
 }
 
 def Kernel_GatherOp : Kernel_Op<"gather"> {
@@ -154,6 +190,11 @@ def Kernel_GatherOp : Kernel_Op<"gather"> {
   let description = [{
     `result[i] = field[rows[i]]`, converted: `field` a `msa_span_list *` of rows of `row` elements of type `element`; `result`
     `[Z, row]`. Row numbers are in range (they come from a route). `block` rows a tile.
+
+    Constraints:
+    - C1: `result` has one row for each of `rows`, of a static number of elements.
+    - C2: `element` is f16, bf16 or f32.
+    - C3: `block` is positive.
   }];
   let arguments = (ins Index:$lo, Index:$hi, LLVM_AnyPointer:$field, MemRefRankOf<[I64], [1]>:$rows, Kernel_MemRef<2, [F16, BF16, F32]>:$result,
       TypeAttr:$element, I64Attr:$block);
@@ -161,6 +202,7 @@ def Kernel_GatherOp : Kernel_Op<"gather"> {
     `tiles` `(` $lo `to` $hi `)` $field `at` $rows `into` $result `element` $element `block` $block attr-dict
     `:` type($field) `,` type($rows) `,` type($result)
   }];
+  let hasVerifier = 1;
 }
 
 def Kernel_TakeOp : Kernel_Op<"take"> {
@@ -168,6 +210,10 @@ def Kernel_TakeOp : Kernel_Op<"take"> {
   let description = [{
     `result[i] = table[indices[i]]`, `table` `[V, row]`, `indices` i64 or i32 `[N]`, `result` `[N, row]`; negative indices
     count from the end. An index outside the table reads row 0 and sets `fault` i64 `[1]` to its value (the host checks it: `fault` holds the smallest i64 before). `block` rows a tile.
+
+    Constraints:
+    - C1: `result` has one row for each of `indices`, of the table's row length and element type.
+    - C2: `block` is positive.
   }];
   let arguments = (ins Index:$lo, Index:$hi, Kernel_MemRef<2, [AnyType]>:$table, MemRefRankOf<[I64, I32], [1]>:$indices,
       Kernel_MemRef<2, [AnyType]>:$result, MemRefRankOf<[I64], [1]>:$fault, I64Attr:$block);
@@ -175,12 +221,17 @@ def Kernel_TakeOp : Kernel_Op<"take"> {
     `tiles` `(` $lo `to` $hi `)` $table `at` $indices `into` $result `fault` $fault `block` $block attr-dict
     `:` type($table) `,` type($indices) `,` type($result) `,` type($fault)
   }];
+  let hasVerifier = 1;
 }
 
 def Kernel_ChunkIndexOp : Kernel_Op<"chunk_index"> {
   let summary = "find where chunks start";
   let description = [{
     `msa.chunk_index`: writes `starts` i64 `[T + 1]` (its first C + 1 values), `chunk_documents` i64 `[T]` (first C) and `total` i64 `[1]` = C. One tile.
+
+    Constraints:
+    - C1: `chunk` is positive.
+    - C2: the shapes agree as stated.
   }];
   let arguments = (ins Index:$lo, Index:$hi, MemRefRankOf<[I64], [1]>:$documents, MemRefRankOf<[I64], [1]>:$positions,
       MemRefRankOf<[I64], [1]>:$starts, MemRefRankOf<[I64], [1]>:$chunk_documents, MemRefRankOf<[I64], [1]>:$total, I64Attr:$chunk);
@@ -188,17 +239,25 @@ def Kernel_ChunkIndexOp : Kernel_Op<"chunk_index"> {
     `tiles` `(` $lo `to` $hi `)` $documents `positions` $positions `into` $starts `,` $chunk_documents `,` $total `chunk` $chunk attr-dict
     `:` type($documents) `,` type($positions) `,` type($starts) `,` type($chunk_documents) `,` type($total)
   }];
+  let hasVerifier = 1;
 }
 
 def Kernel_PoolOp : Kernel_Op<"pool"> {
   let summary = "reduce the tokens of each chunk";
-  let description = "`msa.pool`: `x` `[T, H, D]`, `starts` i64 `[C + 1]`, `result` `[C, H, D]`; H, D static. One chunk a tile. Sums in f32, ascending tokens.";
+  let description = [{
+    `msa.pool`: `x` `[T, H, D]`, `starts` i64 `[C + 1]`, `result` `[C, H, D]`. One chunk a tile. Sums in f32, ascending tokens.
+
+    Constraints:
+    - C1: H and D are static and those of `x`.
+    - C2: `reduce` is mean or max.
+  }];
   let arguments = (ins Index:$lo, Index:$hi, Kernel_MemRef<3, [F16, BF16, F32]>:$x, MemRefRankOf<[I64], [1]>:$starts,
       Kernel_MemRef<3, [F16, BF16, F32]>:$result, MSA_ReduceAttr:$reduce, UnitAttr:$normalize, DefaultValuedAttr<F64Attr, "1e-12">:$epsilon);
   let assemblyFormat = [{
     `tiles` `(` $lo `to` $hi `)` $x `starts` $starts `into` $result $reduce (`normalize` $normalize^)? attr-dict
     `:` type($x) `,` type($starts) `,` type($result)
   }];
+  let hasVerifier = 1;
 }
 
 #endif // MSA_KERNEL_OPS_TD
