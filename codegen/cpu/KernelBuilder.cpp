@@ -367,56 +367,19 @@ Value KernelBuilder::loadRaw(Value memref, ValueRange indices) {
 void KernelBuilder::storeRaw(Value value, Value memref, ValueRange indices) {
   memref::StoreOp::create(builder, loc, value, memref, indices);
 }
-/// AVX2 has no masked access to 16-bit elements, and what LLVM makes of one on bf16 calls a function everywhere.
-bool KernelBuilder::scalarizesMasked(Type element) const {
-  return element.isBF16() || (vectorLanes < 16 && element.isIntOrFloat() && element.getIntOrFloatBitWidth() == 16);
-}
-
 Value KernelBuilder::loadRawVector(Value memref, ValueRange indices, Value mask) {
   auto type = VectorType::get({vectorLanes}, elementOf(memref));
   if (!mask)
     return vector::LoadOp::create(builder, loc, type, memref, indices);
-  if (!scalarizesMasked(type.getElementType())) {
-    Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
-    return vector::MaskedLoadOp::create(builder, loc, type, memref, indices, mask, zero);
-  }
-  auto bitsType = type.clone(builder.getI16Type());
-  Value bits = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(bitsType));
-  for (int64_t lane = 0; lane < vectorLanes; ++lane) {
-    Value inside = vector::ExtractOp::create(builder, loc, mask, lane);
-    bits = ifThenElse(
-               inside,
-               [&]() -> Values {
-                 Values position(indices);
-                 position.back() = add(position.back(), lane);
-                 Value element =
-                     arith::BitcastOp::create(builder, loc, builder.getI16Type(), loadRaw(memref, position));
-                 return {vector::InsertOp::create(builder, loc, element, bits, lane)};
-               },
-               [&]() -> Values { return {bits}; })
-               .front();
-  }
-  return arith::BitcastOp::create(builder, loc, type, bits);
+  Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
+  return vector::MaskedLoadOp::create(builder, loc, type, memref, indices, mask, zero);
 }
 
 void KernelBuilder::storeRawVector(Value vector, Value memref, ValueRange indices, Value mask) {
-  if (!mask) {
-    vector::StoreOp::create(builder, loc, vector, memref, indices);
-    return;
-  }
-  Type element = elementOf(memref);
-  if (!scalarizesMasked(element)) {
+  if (mask)
     vector::MaskedStoreOp::create(builder, loc, memref, indices, mask, vector);
-    return;
-  }
-  Value bits = arith::BitcastOp::create(builder, loc, withElement(vector, builder.getI16Type()), vector);
-  for (int64_t lane = 0; lane < vectorLanes; ++lane)
-    ifThen(vector::ExtractOp::create(builder, loc, mask, lane), [&] {
-      Values position(indices);
-      position.back() = add(position.back(), lane);
-      Value value = vector::ExtractOp::create(builder, loc, bits, lane);
-      storeRaw(arith::BitcastOp::create(builder, loc, element, value), memref, position);
-    });
+  else
+    vector::StoreOp::create(builder, loc, vector, memref, indices);
 }
 
 Value KernelBuilder::load(Value memref, ValueRange indices) { return toF32(loadRaw(memref, indices)); }

@@ -155,7 +155,6 @@ public:
                   llvm::function_ref<Value(int64_t i, Value k)> a, llvm::function_ref<Value(Value k, int64_t j)> b);
 
 private:
-  bool scalarizesMasked(mlir::Type element) const;
   Value constantLike(Value like, double value);
   Value intConstantLike(Value like, int32_t value);
   mlir::TypedAttr splatInteger(mlir::Type type, int32_t value);

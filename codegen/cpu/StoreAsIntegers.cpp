@@ -95,7 +95,7 @@ bool convertAccess(Operation *op) {
   } else {
     // Views and control flow pass a memref on; nothing else may touch one.
     return llvm::none_of(op->getOperandTypes(), isAffected) || isa<ViewLikeOpInterface>(op) ||
-           isa<memref::CopyOp, memref::DimOp, memref::ExtractStridedMetadataOp>(op) ||
+           isa<memref::CopyOp, memref::DimOp, memref::PrefetchOp, memref::ExtractStridedMetadataOp>(op) ||
            isa<BranchOpInterface, RegionBranchOpInterface, RegionBranchTerminatorOpInterface>(op);
   }
   return true;
@@ -124,7 +124,8 @@ struct StoreAsIntegers : msa::cpu::impl::StoreAsIntegersBase<StoreAsIntegers> {
       }
     for (Value value : values) {
       auto type = cast<MemRefType>(value.getType());
-      value.setType(MemRefType::get(type.getShape(), storedElement(type.getElementType()), type.getLayout(), type.getMemorySpace()));
+      value.setType(MemRefType::get(type.getShape(), storedElement(type.getElementType()), type.getLayout(),
+                                    type.getMemorySpace()));
     }
   }
 };

@@ -105,7 +105,7 @@ def check(rng, variant, mode):
     dim = int(rng.choice([16, 32, 64, 128, 1, 5, 24, 40]))
     value_dim = int(rng.choice([dim, dim, 16, 7, 48]))
     queries = int(rng.choice([tile_sizes("attention", heads, kv_heads), 1, 3, 8, 13]))
-    types = tuple(rng.choice(list(TYPES), 3))
+    types = ("f32", "bf16", "bf16") if mode == "plain" else tuple(rng.choice(list(TYPES), 3))
     kind = ("i1" if "bool" in mode else "f32", [str(x) for x in rng.choice(["?", "1"], 4)]) if "mask" in mode else None
     documents = "documents" in mode
     attention = Attention(variant, heads, kv_heads, dim, value_dim, queries, "causal" in mode, documents, kind, types)
