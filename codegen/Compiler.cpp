@@ -106,7 +106,11 @@ llvm::Error Compiler::writeArtifact(StringRef path) {
   }
   contents.provenance.emplace_back("compiler", "msac " MSA_COMPILER_VERSION);
   std::string targets;
-  for (const cpu::CPUTarget &target : options.targets) {
+  // A program that only moves bytes has no kernel, and runs anywhere.
+  ArrayRef<cpu::CPUTarget> variants = options.targets;
+  if (report.kernels.empty())
+    variants = {};
+  for (const cpu::CPUTarget &target : variants) {
     FailureOr<OwningOpRef<ModuleOp>> kernels = lowerKernels(target);
     if (failed(kernels))
       return llvm::createStringError("kernels could not be lowered for " + target.name);

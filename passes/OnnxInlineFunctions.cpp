@@ -51,6 +51,9 @@ public:
     for (NodeOp call : calls)
       if (failed(expand(graph, call)))
         return failure();
+    // What a body passes through has the type that it came with.
+    Operation *end = graph.getBody().front().getTerminator();
+    graph.setFunctionType(FunctionType::get(graph.getContext(), graph.getArgumentTypes(), end->getOperandTypes()));
     return success();
   }
 
@@ -98,8 +101,14 @@ private:
     if (expanded > maxExpandedNodes)
       return call.emitError("the file's functions expand to more than ") << maxExpandedNodes << " nodes";
     Operation *end = function.getBody().front().getTerminator();
-    for (auto [i, result] : llvm::enumerate(call.getOutputs()))
-      result.replaceAllUsesWith(mapping.lookupOrDefault(end->getOperand(i)));
+    for (auto [i, result] : llvm::enumerate(call.getOutputs())) {
+      Value value = mapping.lookupOrDefault(end->getOperand(i));
+      // The file gives types at the call, not within the body.
+      if (isa<msa::onnx::ValueType>(value.getType()) && value.getDefiningOp<NodeOp>() &&
+          !isa<msa::onnx::NoneType>(result.getType()))
+        value.setType(result.getType());
+      result.replaceAllUsesWith(value);
+    }
     call.erase();
     for (NodeOp node : inner)
       if (node.getCallee() && !isKnown(node) && failed(expand(graph, node)))

@@ -43,6 +43,9 @@ struct Binding {
   bool isContiguous() const { return !view; }
 };
 
+/// Makes the integer divisions of a kernel's scalar code safe for every divisor: a quotient by zero is 0.
+void guardDivisions(mlir::Region &region);
+
 /// Kernels of a module, the same code only once.
 class KernelTable {
 public:

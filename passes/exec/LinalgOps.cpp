@@ -238,6 +238,7 @@ LogicalResult EntryLowering::bringInside(Dispatch &dispatch, Region &region, Ope
     }
     region.walk([&](Operation *inner) { inner->replaceUsesOfWith(value, inside); });
   }
+  guardDivisions(region);
   return success();
 }
 

@@ -10,12 +10,14 @@ namespace msa::onnx {
 // No machine holds a tensor of so many elements: a dim that says so is a mistake or an attack.
 static constexpr int64_t maxElements = int64_t(1) << 47;
 
-std::string UnsupportedNode::str() const {
+std::string UnsupportedNode::describe() const {
   if (op.empty())
     return (Twine("graph '") + entry + "': " + reason).str();
-  return (Twine("node '") + node + "' (" + op + " of " + (domain.empty() ? "ai.onnx" : domain) + " " + Twine(opset) +
-          "): " + reason)
-      .str();
+  return (Twine("'") + op + "' of " + (domain.empty() ? "ai.onnx" : domain) + " " + Twine(opset) + ": " + reason).str();
+}
+
+std::string UnsupportedNode::str() const {
+  return op.empty() ? describe() : "node '" + node + "': " + describe();
 }
 
 bool isGraph(func::FuncOp function) { return !function->hasAttr("onnx.function") && !function.isExternal(); }
@@ -352,7 +354,7 @@ void convertGraph(func::FuncOp function, std::vector<UnsupportedNode> &unsupport
 
 LogicalResult reportUnsupported(ArrayRef<UnsupportedNode> unsupported) {
   for (const UnsupportedNode &node : unsupported)
-    emitError(node.loc) << node.str();
+    emitError(node.loc) << node.describe(); // the location has the node's name
   return success(unsupported.empty());
 }
 

@@ -22,7 +22,9 @@ struct UnsupportedNode {
   std::string reason; ///< one sentence without a full stop: what was expected, what was found
   mlir::Location loc;
 
-  /// One line for people.
+  /// One line for people: the operator and the reason.
+  std::string describe() const;
+  /// The same behind the node's name.
   std::string str() const;
 };
 
