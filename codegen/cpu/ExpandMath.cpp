@@ -130,6 +130,8 @@ std::optional<double> constantExponent(Value value) {
   Attribute attribute;
   if (auto broadcast = value.getDefiningOp<vector::BroadcastOp>())
     return constantExponent(broadcast.getSource());
+  if (auto extended = value.getDefiningOp<arith::ExtFOp>())
+    return constantExponent(extended.getIn());
   if (!matchPattern(value, m_Constant(&attribute)))
     return std::nullopt;
   if (auto splat = dyn_cast<SplatElementsAttr>(attribute))

@@ -25,7 +25,6 @@
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/IR/AffineExprVisitor.h"
-#include "mlir/IR/Remarks.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -270,6 +269,10 @@ private:
         return false;
       if (!varies)
         continue;
+      if (auto load = dyn_cast<memref::LoadOp>(inner); load && load.getMemRefType().getElementType().isIntOrIndexOrFloat()) {
+        varying.insert(load); // becomes a gather
+        continue;
+      }
       if (!OpTrait::hasElementwiseMappableTraits(&inner))
         return false;
       for (Type type : llvm::concat<const Type>(inner.getOperandTypes(), inner.getResultTypes()))
@@ -337,7 +340,7 @@ private:
       }
     }
     if (!vectorDim && op.getNumLoops() > 0 && llvm::any_of(staticExtents, [](int64_t e) { return e != 1; }))
-      remark::missed(loc, remark::RemarkOpts::name("scalar-loop").category("msa-vectorize")) << "left as a scalar loop: " + reason;
+      op.emitRemark("left as a scalar loop: ") << reason;
     if (!vectorDim)
       return;
     width = lanes;
@@ -379,28 +382,36 @@ private:
 
   Value allLanes() { return mask ? mask : Value(vector::ConstantMaskOp::create(b, loc, cast<VectorType>(vectorOf(b.getI1Type())), ArrayRef<int64_t>{width})); }
 
+  /// One element of `memref`'s memory, `offset` elements from its base.
+  Value elementAt(memref::ExtractStridedMetadataOp metadata, Value offset) {
+    Type element = cast<MemRefType>(metadata.getBaseBuffer().getType()).getElementType();
+    auto type = MemRefType::get({1}, element, StridedLayoutAttr::get(b.getContext(), ShapedType::kDynamic, {1}));
+    return memref::ReinterpretCastOp::create(b, loc, type, metadata.getBaseBuffer(), OpFoldResult(offset),
+                                             ArrayRef<OpFoldResult>{b.getIndexAttr(1)}, ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
+  }
+
+  Value strideOf(memref::ExtractStridedMetadataOp metadata, ArrayRef<int64_t> strides, unsigned axis) {
+    return ShapedType::isDynamic(strides[axis]) ? metadata.getStrides()[axis] : index(strides[axis]);
+  }
+
   /// A view of the operand's memory that starts at the current element, and each lane's distance from it.
   std::pair<Value, Value> stridedView(const Operand &operand) {
     SmallVector<int64_t> steps;
     accessAlong(operand, *vectorDim, &steps);
-    auto type = cast<MemRefType>(operand.value.getType());
     auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, operand.value);
     SmallVector<int64_t> strides;
     int64_t staticOffset;
-    (void)type.getStridesAndOffset(strides, staticOffset);
+    (void)cast<MemRefType>(operand.value.getType()).getStridesAndOffset(strides, staticOffset);
     Value offset = metadata.getOffset(), distance = index(0);
     int64_t staticDistance = 0;
     for (auto [r, position] : llvm::enumerate(indicesOf(operand))) {
-      Value stride = ShapedType::isDynamic(strides[r]) ? metadata.getStrides()[r] : index(strides[r]);
+      Value stride = strideOf(metadata, strides, r);
       offset = arith::AddIOp::create(b, loc, offset, arith::MulIOp::create(b, loc, position, stride));
       distance = arith::AddIOp::create(b, loc, distance, arith::MulIOp::create(b, loc, stride, index(steps[r])));
       if (steps[r] != 0 && staticDistance != ShapedType::kDynamic)
         staticDistance = ShapedType::isDynamic(strides[r]) ? ShapedType::kDynamic : staticDistance + strides[r] * steps[r];
     }
-    auto viewType = MemRefType::get({1}, type.getElementType(), StridedLayoutAttr::get(b.getContext(), ShapedType::kDynamic, {1}));
-    Value view = memref::ReinterpretCastOp::create(b, loc, viewType, metadata.getBaseBuffer(), OpFoldResult(offset),
-                                                   ArrayRef<OpFoldResult>{b.getIndexAttr(1)}, ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
-    Value lanesAway;
+    Value view = elementAt(metadata, offset), lanesAway;
     if (staticDistance != ShapedType::kDynamic && llvm::isInt<31>(staticDistance * width)) {
       SmallVector<int32_t> values;
       for (int64_t lane = 0; lane < width; ++lane)
@@ -411,6 +422,25 @@ private:
       lanesAway = arith::MulIOp::create(b, loc, steps, spread(distance));
     }
     return {view, lanesAway};
+  }
+
+  /// `memref[indices]`, where at least one index differs between lanes.
+  Value gather(Value memref, ArrayRef<Value> indices) {
+    auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, memref);
+    auto type = cast<MemRefType>(memref.getType());
+    SmallVector<int64_t> strides;
+    int64_t staticOffset;
+    (void)type.getStridesAndOffset(strides, staticOffset);
+    Value distance;
+    for (auto [axis, position] : llvm::enumerate(indices)) {
+      Value term = spread(position);
+      if (strides[axis] != 1)
+        term = arith::MulIOp::create(b, loc, term, spread(strideOf(metadata, strides, axis)));
+      distance = distance ? Value(arith::AddIOp::create(b, loc, distance, term)) : term;
+    }
+    auto result = cast<VectorType>(vectorOf(type.getElementType()));
+    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(result));
+    return vector::GatherOp::create(b, loc, result, elementAt(metadata, metadata.getOffset()), ValueRange{index(0)}, distance, allLanes(), zero);
   }
 
   Value load(const Operand &operand) {
@@ -482,6 +512,11 @@ private:
         copy->walk([&](linalg::IndexOp position) { positions.push_back(position); });
         for (linalg::IndexOp position : positions)
           b.replaceOp(position, ivs[position.getDim()]);
+        continue;
+      }
+      if (auto position = dyn_cast<memref::LoadOp>(inner)) {
+        SmallVector<Value> indices = llvm::map_to_vector(position.getIndices(), [&](Value v) { return values.lookupOrDefault(v); });
+        values.map(position.getResult(), gather(values.lookupOrDefault(position.getMemRef()), indices));
         continue;
       }
       SmallVector<Value> spreadOperands;

@@ -476,6 +476,34 @@ def points():
     return "\n".join(texts), test
 
 
+@case
+def lookups():
+    """A body that reads a matrix by index: y[i, j] = x[k[j], j + i], and the same with the row read in scalar code."""
+    texts = []
+    for name, at in (("lookup", "%r, %s"), ("lookup_row", "%i, %r")):
+        type = memref("f32", ["%m", "%k"])
+        body = "\n".join([
+            "  ^bb0(%i: index):", row("y", "f32", ["%m", "%n"], "ys"),
+            generic([("%t", memref("i64", ["%n"]))], ("%ys", rowtype("f32", "%n")), ["d0", "d0"], "p",
+                    "      %r = arith.index_cast %a0 : i64 to index\n      %j = linalg.index 0 : index\n      %s = arith.addi %i, %j : index\n"
+                    f"      %v = memref.load %x[{at}] : {type}\n      %w = memref.load %x[%i, %i] : {type}\n      %q = arith.addf %v, %w : f32\n      linalg.yield %q : f32"),
+        ])
+        texts.append(kernel(name, [("x", 0, "f32", ["%m", "%k"]), ("t", 0, "i64", ["%n"]), ("y", 1, "f32", ["%m", "%n"])], "%m", body, scalars=3))
+
+    def test(lib):
+        for m, n in ((1, 1), (4, 9), (7, 33), (3, 16)):
+            k = m + n
+            x, t = uniform(m, k), random.integers(0, m, n)
+            i, j = np.indices((m, n))
+            y = run(lib, "lookup", [x, t, np.zeros((m, n), np.float32)], [m, n, k], m)[2]
+            check(lib, "lookup", (m, n), y, x[t[j], i + j] + x[i, i])
+            t = random.integers(0, k, n)
+            y = run(lib, "lookup_row", [x, t, np.zeros((m, n), np.float32)], [m, n, k], m)[2]
+            check(lib, "lookup_row", (m, n), y, x[i, t[j]] + x[i, i])
+
+    return "\n".join(texts), test
+
+
 def main():
     built = [case() for case in CASES]
     text = "\n".join(text for text, _ in built)
