@@ -22,6 +22,7 @@ config.environment["PATH"] = os.pathsep.join(
 config.environment["FILECHECK_OPTS"] = "-enable-var-scope"
 config.substitutions.append(("%python", config.msa_python))
 config.substitutions.append(("%src", config.msa_source_dir))
+config.substitutions.append(("%build", config.msa_build_dir))
 config.substitutions.append(("%plugins", os.path.join(config.msa_build_dir, "lib")))
 
 

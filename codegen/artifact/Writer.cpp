@@ -89,7 +89,7 @@ struct Weights {
       return pieces[it->second].offset;
     uint64_t offset = llvm::alignTo(size, kAlignment);
     pieces.push_back({bytes, offset});
-    size = offset + bytes.size();
+    size = offset + std::max<uint64_t>(bytes.size(), 1); // a constant without elements still lies somewhere
     return offset;
   }
 
@@ -102,6 +102,7 @@ struct Weights {
       take(piece.bytes);
       at = piece.offset + piece.bytes.size();
     }
+    take(ArrayRef<char>(zeros, size - at));
   }
 };
 
