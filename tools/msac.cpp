@@ -156,9 +156,12 @@ int main(int argc, char **argv) {
                                                                                          : "note";
     Message message{severity.str(), describe(diagnostic.getLocation()), diagnostic.str()};
     // Names of nodes come from the file: they may hold anything, and none of it may reach a terminal.
-    if (!json && (!arguments.quiet || severity == "error"))
-      llvm::errs() << "msac: " << severity << ": " << msa::onnx::printable(message.where)
-                   << (message.where.empty() ? "" : ": ") << msa::onnx::printable(message.text) << "\n";
+    if (!json && (!arguments.quiet || severity == "error")) {
+      // A message that begins with the node need not be told where it is.
+      bool named = message.where.empty() || llvm::StringRef(message.text).starts_with(message.where);
+      llvm::errs() << "msac: " << severity << ": " << (named ? "" : msa::onnx::printable(message.where) + ": ")
+                   << msa::onnx::printable(message.text) << "\n";
+    }
     messages.push_back(std::move(message));
     return success();
   });

@@ -323,7 +323,7 @@ LogicalResult EntryLowering::lower(Operation *op) {
                         &EntryLowering::lowerMemoryOp, &EntryLowering::lowerDenseOp})
     if (std::optional<LogicalResult> result = (this->*lowering)(op))
       return *result;
-  return op->emitError("cannot be turned into commands or a kernel");
+  return op->emitError() << "'" << op->getName() << "' cannot be turned into commands or a kernel";
 }
 
 std::optional<LogicalResult> EntryLowering::lowerScalarOp(Operation *op) {

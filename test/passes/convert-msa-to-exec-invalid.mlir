@@ -5,7 +5,7 @@ func.func @two(%q: tensor<?x8x32xf32>, %mask: tensor<?xi1>, %rk: tensor<?x4x32xf
   %bank = msa.bind %rk documents %doc : tensor<?x4x32xf32> documents tensor<?xi64> -> !msa.bank<rk: 4x32xf32>
   // expected-error @below {{still normalises its query: run msa-normalize-query first}}
   %d, %b, %c = msa.route %q mask %mask in %bank["rk"] top 4 heads mean query max chunks max normalize scale 1.0 : tensor<?x8x32xf32>, tensor<?xi1>, !msa.bank<rk: 4x32xf32> -> tensor<?xi64>, tensor<?xf32>, tensor<?xi64>
-  // expected-error @below {{cannot be turned into commands or a kernel}}
+  // expected-error @below {{'msa.compress' cannot be turned into commands or a kernel}}
   %rows, %e = msa.compress %x documents %doc positions %pos chunk 4 mean : tensor<?x4x32xf32>, tensor<?xi64>, tensor<?xi64> -> tensor<?x4x32xf32>, tensor<?xi64>
   return %d, %rows : tensor<?xi64>, tensor<?x4x32xf32>
 }

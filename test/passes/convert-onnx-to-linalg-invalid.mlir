@@ -4,12 +4,12 @@
 // Every node that is not supported is reported, and nothing that only depends on one.
 
 func.func @together(%x: tensor<4xf32>, %s: tensor<4xf32>) -> !onnx.value attributes {onnx.opsets = {ai.onnx = 20 : i64}} {
-  // expected-error @+1 {{(Frobnicate of ai.onnx 20): the operator is not supported}}
+  // expected-error @+1 {{'Frobnicate' of ai.onnx 20: the operator is not supported}}
   %0 = onnx.node "Frobnicate"(%x) : (tensor<4xf32>) -> !onnx.value
   %1 = onnx.node "Relu"(%0) : (!onnx.value) -> !onnx.value
-  // expected-error @+1 {{(Wobble of my.domain 0): domain 'my.domain' is not known, and the file has no function body for the operator}}
+  // expected-error @+1 {{'Wobble' of my.domain 0: domain 'my.domain' is not known, and the file has no function body for the operator}}
   %2 = onnx.node "Wobble" domain "my.domain"(%x) : (tensor<4xf32>) -> !onnx.value
-  // expected-error @+1 {{(Softmax of ai.onnx 20): expected an axis within [-1, 1), but got 3}}
+  // expected-error @+1 {{'Softmax' of ai.onnx 20: expected an axis within [-1, 1), but got 3}}
   %3 = onnx.node "Softmax"(%x) {axis = 3 : i64} : (tensor<4xf32>) -> !onnx.value
   %4 = onnx.node "Add"(%1, %3) : (!onnx.value, !onnx.value) -> !onnx.value
   return %4 : !onnx.value
@@ -34,7 +34,7 @@ func.func @untyped(%x: tensor<*xf32> {onnx.name = "x"}) -> !onnx.value {
 // -----
 
 func.func @control_flow(%c: tensor<i1>, %x: tensor<4xf32>) -> !onnx.value {
-  // expected-error @+1 {{(If of ai.onnx 0): operators with graphs of their own (control flow) are not supported}}
+  // expected-error @+1 {{'If' of ai.onnx 0: operators with graphs of their own (control flow) are not supported}}
   %0 = onnx.node "If"(%c) graphs ["then_branch", "else_branch"] {
     onnx.yield %x : tensor<4xf32>
   } {

@@ -4,7 +4,7 @@
 // Near misses of memory operators say what is wrong.
 
 func.func @unknown_reduce(%q: tensor<3x4x16xf32>, %keys: tensor<5x2x16xf32>, %doc: tensor<5xi64>, %mask: tensor<3xi1>) -> !onnx.value {
-  // expected-error @+1 {{(Route of ai.msa 0): expected attribute 'query_reduce' to be one of "max", "mean", "last", but got "median"}}
+  // expected-error @+1 {{'Route' of ai.msa 0: expected attribute 'query_reduce' to be one of "max", "mean", "last", but got "median"}}
   %0:3 = onnx.node "Route" domain "ai.msa"(%q, %keys, %doc, %mask) {query_reduce = "median"}
       : (tensor<3x4x16xf32>, tensor<5x2x16xf32>, tensor<5xi64>, tensor<3xi1>) -> (!onnx.value, !onnx.none, !onnx.none)
   return %0#0 : !onnx.value
@@ -67,7 +67,7 @@ func.func @lengths(%q: tensor<3x4x16xf32>, %doc: tensor<4xi64>) -> !onnx.value {
 // -----
 
 func.func @unknown_operator(%q: tensor<3x4x16xf32>) -> !onnx.value {
-  // expected-error @+1 {{(Remember of ai.msa 0): the operator is not supported}}
+  // expected-error @+1 {{'Remember' of ai.msa 0: the operator is not supported}}
   %0 = onnx.node "Remember" domain "ai.msa"(%q) : (tensor<3x4x16xf32>) -> !onnx.value
   return %0 : !onnx.value
 }

@@ -73,3 +73,18 @@ func.func @memory(%q: tensor<4x4x16xf32>, %d: tensor<4xi64>) -> (!onnx.value, !o
   %1 = onnx.node "Forget" domain "ai.msa" calls @unknown(%q) : (tensor<4x4x16xf32>) -> !onnx.value
   return %0, %1 : !onnx.value, !onnx.value
 }
+
+// -----
+
+// Tests that a result has the type that the file gives it at the call, and an input that is passed through its own.
+// CHECK-LABEL: func.func @types(
+// CHECK-SAME:    -> (tensor<?xf32>, tensor<4xf32>)
+// CHECK:         onnx.node "Relu"(%{{.+}}) : (tensor<4xf32>) -> tensor<?xf32>
+func.func private @both(%x: !onnx.value) -> (!onnx.value, !onnx.value) attributes {onnx.function = ["mine", "Both", ""]} {
+  %0 = onnx.node "Relu"(%x) : (!onnx.value) -> !onnx.value
+  return %0, %x : !onnx.value, !onnx.value
+}
+func.func @types(%x: tensor<4xf32>) -> (tensor<?xf32>, tensor<?xf32>) {
+  %0:2 = onnx.node "Both" domain "mine" calls @both(%x) : (tensor<4xf32>) -> (tensor<?xf32>, tensor<?xf32>)
+  return %0#0, %0#1 : tensor<?xf32>, tensor<?xf32>
+}
