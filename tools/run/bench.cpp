@@ -63,7 +63,7 @@ struct Fill {
   }
 };
 
-template <typename T> void fillAs(std::vector<uint8_t> &bytes, const Fill &fill, bool isFloat) {
+template <typename T> void fillAs(Bytes &bytes, const Fill &fill, bool isFloat) {
   uint64_t state = 0x9e3779b97f4a7c15u;
   for (size_t i = 0; i < bytes.size() / sizeof(T); ++i) {
     T value = T(fill.value);
@@ -99,7 +99,7 @@ void fillArray(Array &array, const Fill &fill) {
     return fillAs<double>(array.bytes, fill, true);
   case MSA_F16:
   case MSA_BF16: {
-    std::vector<uint8_t> floats(array.bytes.size() * 2);
+    Bytes floats(array.bytes.size() * 2);
     fillAs<float>(floats, fill, true);
     for (size_t i = 0; i < floats.size() / 4; ++i) {
       float value;
