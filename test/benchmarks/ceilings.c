@@ -3,11 +3,13 @@
 // What the machine can do at best: fused multiply-adds in registers, and reading memory. `ceilings THREADS` prints
 // {"fma_gflops", "read_gb_s"}, the best of several tries. Compiled where the benchmark runs, for the processor it runs on.
 
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #ifdef __AVX512F__
@@ -18,7 +20,7 @@
 #define LANES (BYTES / 4)
 #define CHAINS 12 // independent sums: more than latency times throughput of any current core
 #define ROUNDS (1 << 22)
-#define TRIES 5
+#define TRIES 9 // the read ones with 1, 2 and 4 streams in turn
 #define READ_BYTES ((size_t)1 << 30) // far above any cache
 
 typedef float Floats __attribute__((vector_size(BYTES)));
@@ -59,15 +61,20 @@ static float multiplyAdd(void) {
   return result;
 }
 
-static uint64_t readAll(const char *begin, size_t bytes) {
+/// In several streams, each some way ahead in the cache: one stream alone does not keep the memory busy.
+static uint64_t readAll(const char *begin, size_t bytes, size_t streams) {
   Words sums[8];
   memset(sums, 0, sizeof sums);
-  for (size_t at = 0; at + 8 * BYTES <= bytes; at += 8 * BYTES) {
-    const Words *row = (const Words *)(begin + at);
+  size_t length = bytes / streams;
+  for (size_t at = 0; at + 8 * BYTES <= length; at += 8 * BYTES)
+    for (size_t stream = 0; stream < streams; ++stream) {
+      const Words *row = (const Words *)(begin + stream * length + at);
 #pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i)
-      sums[i] ^= row[i];
-  }
+      for (int i = 0; i < 8; ++i) {
+        __builtin_prefetch((const char *)(row + i) + 4096, 0, 3);
+        sums[i] ^= row[i];
+      }
+    }
   uint64_t result = 0;
   for (int i = 0; i < 8; ++i)
     for (int lane = 0; lane < BYTES / 8; ++lane)
@@ -76,7 +83,7 @@ static uint64_t readAll(const char *begin, size_t bytes) {
 }
 
 static void *work(void *argument) {
-  size_t me = (size_t)argument, share = READ_BYTES / threads / (8 * BYTES) * (8 * BYTES);
+  size_t me = (size_t)argument, share = READ_BYTES / threads / (32 * BYTES) * (32 * BYTES);
   memset(memory + me * share, (int)me + 1, share); // placed by the thread that reads it
   for (int what = 0; what < 2; ++what)
     for (int i = 0; i < TRIES; ++i) {
@@ -85,7 +92,7 @@ static void *work(void *argument) {
       if (what == 0)
         floatSink = multiplyAdd();
       else
-        wordSink = readAll(memory + me * share, share);
+        wordSink = readAll(memory + me * share, share, (size_t)1 << i % 3);
       pthread_barrier_wait(&barrier);
       if (me == 0)
         seconds[what][i] = now() - start;
@@ -99,7 +106,9 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: ceilings THREADS (1 to 256)\n");
     return 2;
   }
-  memory = aligned_alloc(4096, READ_BYTES);
+  memory = aligned_alloc((size_t)2 << 20, READ_BYTES);
+  if (memory)
+    madvise(memory, READ_BYTES, MADV_HUGEPAGE); // fewer page walks; where it is refused, the figure is a little lower
   if (!memory || pthread_barrier_init(&barrier, NULL, threads)) {
     fprintf(stderr, "expected %zu bytes of memory, found less\n", READ_BYTES);
     return 1;
@@ -119,7 +128,7 @@ int main(int argc, char **argv) {
       if (seconds[what][i] < best[what])
         best[what] = seconds[what][i];
   double operations = 2.0 * LANES * CHAINS * ROUNDS * threads;
-  size_t share = READ_BYTES / threads / (8 * BYTES) * (8 * BYTES);
+  size_t share = READ_BYTES / threads / (32 * BYTES) * (32 * BYTES);
   printf("{\"fma_gflops\": %.2f, \"read_gb_s\": %.2f}\n", operations / best[0] * 1e-9, (double)share * threads / best[1] * 1e-9);
   return 0;
 }

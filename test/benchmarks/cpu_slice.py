@@ -179,7 +179,7 @@ class Measure:
         """Peak resident bytes above the inputs: {"ours", then each peer's}, and the bank's size; two threads."""
         tokens, chunks = row.dims["M"], row.dims["C"]
         inputs = (3 * chunks + 2 * row.dims["P"] + (2 * 4 + 2) * tokens) * 8 * 128 * 4 + 8 * chunks + tokens
-        peak = self.runner.measured(self.ours_command(row, 2, 0, 5, 2))[2]
+        peak = self.runner.measured(self.ours_command(row, 2, 0.3, 5, 2))[2]
         result = {"bank": 3 * chunks * 4096, "ours": peak - inputs}
         for label, file in row.peers:
             result[label] = self.peers(self.theirs_input(row, 2, [file], 0, 3, 0))[0]["above_inputs"]
@@ -195,7 +195,7 @@ class Measure:
                 times[label].append(1e3 * wall - json.loads(out)["median_ms"])
             request = self.theirs_input(row, 1, ["model.onnx"], 0, 1, 0)
             times["ort"].append(self.peers(request)[0]["load_ms"])
-        peak = self.runner.measured(self.ours_command(row, 1, 0, 3, 1))[2]
+        peak = self.runner.measured(self.ours_command(row, 1, 0.3, 3, 1))[2]
         theirs = self.peers(self.theirs_input(row, 1, ["model.onnx"], 0, 3, 1))[0]["peak"]
         say(f"load {row.model}: " + ", ".join(f"{n} {ms(median(t))}" for n, t in times.items()))
         return {**times, "peak": peak, "ort peak": theirs}
@@ -321,7 +321,7 @@ class Page:
             "moment when the\nsession and the inputs were there.\n",
             self.memories(),
             "## Load\n\nOurs: from the start of the process to its first call, inputs made up included. onnxruntime: making the session alone, without starting "
-            "Python or\nloading the library. Peaks are of whole processes that ran one token three times, one thread; pages of mapped weights count.\n",
+            "Python or\nloading the library. Peaks are of whole processes that ran one token for a third of a second, one thread; pages of mapped weights count.\n",
             self.loads(),
         ]
         a = self.about
