@@ -206,10 +206,11 @@ class Measure:
 INTRO = """<!-- Made by test/benchmarks/cpu_slice.py; do not edit. -->
 # CPU: ours beside onnxruntime and faiss
 
-{cpu}. {versions}. Measured on {date}{realtime}; medians of {rounds} rounds in which the processes took turns.
+{cpu}. {versions}. Measured on {date}{realtime}, in {sittings};
+medians of at least {rounds} rounds in which the processes took turns.
 How to run it, and what the columns mean: [README.md](README.md).
 
-Ceilings of this machine in the same run, 1 / 2 threads: fused multiply-add {fma} GFLOP/s, reading memory {read} GB/s.
+Ceilings of this machine, best seen before and after each sitting, 1 / 2 threads: fused multiply-add {fma} GFLOP/s, reading memory {read} GB/s.
 
 """
 
@@ -335,9 +336,10 @@ class Page:
         return head + "\n\n" + "\n".join(parts)
 
 
-def versions():
+def versions(bin_folder):
     names = ("onnxruntime", "faiss-cpu", "numpy")
-    return ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names)
+    own = subprocess.run([os.path.join(bin_folder, "msac"), "--version"], capture_output=True, text=True, check=True).stdout
+    return ", ".join([own.splitlines()[0].strip(), *(f"{n} {importlib.metadata.version(n)}" for n in names)])
 
 
 def digest(*paths):
@@ -367,7 +369,7 @@ def main():
     os.makedirs(a.work, exist_ok=True)
     kept = os.path.join(a.work, "cpu-slice.json")
     identity = digest(os.path.join(a.bin, "msac"), os.path.join(a.bin, "msa-run"))
-    results = {"identity": identity, "times": {}, "memory": {}, "load": {}, "ceilings": {}}
+    results = {"identity": identity, "times": {}, "memory": {}, "load": {}, "ceilings": {}, "sittings": 0}
     if os.path.exists(kept):
         with open(kept, encoding="utf-8") as f:
             old = json.load(f)
@@ -390,8 +392,10 @@ def main():
                 results["ceilings"][str(t)] = ceilings.measure(t, results["ceilings"].get(str(t)))
             keep()
 
-        look()
         wanted = re.compile(a.only)
+        if a.only != "^$":
+            results["sittings"] += 1
+            look()
         for row in rows:
             if wanted.search(f"{row.section} {row.name}"):
                 results["times"][f"{row.section} {row.name}"] = measure.row(row, a.rounds)
@@ -405,11 +409,14 @@ def main():
                 small = Row(**{**asdict(row), "dims": {**row.dims, "sequence": 1, **({"past": 0} if "past" in row.dims else {})}})
                 results["load"][row.model] = measure.load(small, a.rounds)
                 keep()
-        look()
+        if a.only != "^$":
+            look()
     except (BenchmarkError, subprocess.CalledProcessError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
-    about = {"cpu": machine.cpu_name(), "versions": versions(), "date": datetime.date.today().isoformat(), "rounds": a.rounds,
+    about = {"cpu": machine.cpu_name(), "versions": versions(a.bin), "date": datetime.date.today().isoformat(),
+             "rounds": min((len(t["ours"]) for row in results["times"].values() for t in row.values()), default=0),
+             "sittings": f"{results['sittings']} sittings" if results["sittings"] > 1 else "one sitting",
              "realtime": " with real-time priority, other work running beside" if a.realtime else ""}
     text = Page(rows, results, about).text()
     os.makedirs(os.path.dirname(os.path.abspath(a.out)), exist_ok=True)
