@@ -80,6 +80,13 @@ FailureOr<OwningOpRef<ModuleOp>> Compiler::lowerKernels(const cpu::CPUTarget &ta
   return kernels;
 }
 
+LogicalResult Compiler::checkKernels() {
+  for (const cpu::CPUTarget &target : options.targets)
+    if (failed(lowerKernels(target)))
+      return failure();
+  return success();
+}
+
 llvm::Expected<std::string> Compiler::emitText(Stage stage) {
   FailureOr<OwningOpRef<ModuleOp>> kernels = lowerKernels(options.targets.front());
   if (failed(kernels))

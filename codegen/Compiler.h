@@ -49,6 +49,9 @@ public:
   mlir::LogicalResult runTo(Stage stage);
   mlir::ModuleOp getModule() { return *module; }
 
+  /// Whether every target has code for every kernel: lowers them, and drops the result. After runTo(Exec).
+  mlir::LogicalResult checkKernels();
+
   /// LLVM IR or assembly of the first target. After runTo(Exec).
   llvm::Expected<std::string> emitText(Stage stage);
   /// After runTo(Exec).
