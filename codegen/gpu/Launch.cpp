@@ -186,11 +186,11 @@ public:
     TensorMap map;
     map.buffer = integer(from, "buffer", std::nullopt);
     std::string type = text(from, "type");
-    auto known = llvm::StringSwitch<std::optional<TensorType>>(type)
-                     .Case("f32", TensorType::F32)
-                     .Case("f16", TensorType::F16)
-                     .Case("bf16", TensorType::BF16)
-                     .Case("u8", TensorType::U8)
+    auto known = llvm::StringSwitch<std::optional<TensorElement>>(type)
+                     .Case("f32", TensorElement::F32)
+                     .Case("f16", TensorElement::F16)
+                     .Case("bf16", TensorElement::BF16)
+                     .Case("u8", TensorElement::U8)
                      .Default(std::nullopt);
     if (known)
       map.type = *known;

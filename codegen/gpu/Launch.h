@@ -27,12 +27,12 @@ struct Term {
   bool operator==(const Term &) const = default;
 };
 
-enum class TensorType { F32, F16, BF16, U8 };
+enum class TensorElement { F32, F16, BF16, U8 };
 
 /// A tiled tensor map over a buffer of the kernel, innermost dim first.
 struct TensorMap {
   uint32_t buffer = 0;
-  TensorType type = TensorType::BF16;
+  TensorElement type = TensorElement::BF16;
   std::vector<Term> dims;    ///< elements, 1 to 5
   std::vector<Term> strides; ///< bytes, of dims 1 and up
   std::vector<uint32_t> box; ///< elements, each 1 to 256
