@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "codegen/Compiler.h"
+#include "codegen/artifact/TestVectors.h"
 #include "codegen/artifact/Writer.h"
 #include "codegen/cpu/Emit.h"
 #include "codegen/cpu/Passes.h"
@@ -110,6 +111,12 @@ llvm::Error Compiler::writeArtifact(StringRef path) {
     if (!bytes)
       return bytes.takeError();
     *target = std::move(*bytes);
+  }
+  if (!options.testVectors.empty()) {
+    FailureOr<std::string> vectors = packTestVectors(*module, options.testVectors);
+    if (failed(vectors))
+      return llvm::createStringError("the test data in '" + options.testVectors + "' cannot be carried");
+    contents.testVectors = std::move(*vectors);
   }
   contents.provenance.emplace_back("compiler", "msac " MSA_COMPILER_VERSION);
   std::string targets;

@@ -22,6 +22,7 @@ struct CompileOptions {
   std::vector<std::string> inputs;           ///< .onnx files, each an entry named after its stem
   std::string tokenizer;                     ///< path of a tokenizer.json to carry, or empty
   std::string modelConfig;                   ///< path of an msa.json to carry, or empty
+  std::string testVectors;                   ///< folder of ONNX test data to carry (codegen/artifact/TestVectors.h), or empty
   std::vector<cpu::CPUTarget> targets;       ///< best first
   std::string dumpDirectory;                 ///< IR after every pass goes there, unless empty
   unsigned threads = 0;                      ///< of the code generator; 0: one per core. Never changes the output

@@ -15,6 +15,7 @@ int main(int argc, char **argv) {
   msa::tool::declareBench(app, run);
   msa::tool::declareAdd(app, run);
   msa::tool::declareAsk(app, run);
+  msa::tool::declareVerify(app, run);
   try {
     app.parse(argc, argv);
     msa::Status status = run();

@@ -26,6 +26,7 @@ struct Arguments {
   std::string targets = "x86-64-v4,x86-64-v3";
   std::string emit = "artifact";
   std::string tokenizer;
+  std::string testVectors;
   std::string dumpDirectory;
   unsigned threads = 0;
   bool check = false;
@@ -99,6 +100,9 @@ int main(int argc, char **argv) {
   app.add_flag("--check", arguments.check, "only say whether everything is supported: every node that is not, with the reason");
   app.add_flag("--json", arguments.json, "print the result of --check as JSON");
   app.add_option("--tokenizer", arguments.tokenizer, "a tokenizer.json to carry");
+  app.add_option("--test-vectors", arguments.testVectors,
+                 "a folder of ONNX test data (test_data_set_0/input_0.pb ...; with several entries, ENTRY/test_data_set_0/...) to carry: "
+                 "'msa-run verify' runs it");
   app.add_option("--dump-ir", arguments.dumpDirectory, "write the IR after every pass that changes it into this folder");
   app.add_flag("--opt-report", arguments.report, "print which kernels were made and what is not as fast as it might be");
   app.add_option("-j,--threads", arguments.threads, "threads of the code generator (0: one per core)")->capture_default_str();
@@ -114,6 +118,7 @@ int main(int argc, char **argv) {
     return usage("expected --emit to be onnx, msa, linalg, exec, llvm, asm or artifact, but got '" + arguments.emit + "'");
   msa::CompileOptions options;
   options.tokenizer = arguments.tokenizer;
+  options.testVectors = arguments.testVectors;
   options.dumpDirectory = arguments.dumpDirectory;
   options.threads = arguments.threads;
   llvm::SmallVector<llvm::StringRef> names;

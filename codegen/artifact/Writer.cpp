@@ -7,15 +7,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "codegen/artifact/Writer.h"
+#include "codegen/artifact/ConstantBytes.h"
 #include "codegen/artifact/EntryProgram.h"
-#include "mlir/IR/AsmState.h"
-#include "mlir/IR/DialectResourceBlobManager.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/SHA256.h"
 #include "llvm/Support/raw_ostream.h"
-#include <list>
 #include <map>
 
 #define XXH_INLINE_ALL
@@ -38,40 +36,6 @@ Digest digestOf(ArrayRef<char> bytes) {
   std::copy(std::begin(canonical.digest), std::end(canonical.digest), digest.begin());
   return digest;
 }
-
-/// The bytes of constants: views of what the attributes hold, or made here where their form in memory differs.
-class ConstantBytes {
-public:
-  llvm::Expected<ArrayRef<char>> get(exec::ConstantOp op) {
-    ElementsAttr value = op.getValue();
-    if (auto resource = dyn_cast<DenseResourceElementsAttr>(value)) {
-      AsmResourceBlob *blob = resource.getRawHandle().getBlob();
-      if (!blob)
-        return llvm::createStringError("constant '" + op.getSymName() + "' has no bytes: its resource was dropped");
-      return blob->getData();
-    }
-    auto dense = dyn_cast<DenseElementsAttr>(value);
-    if (!dense)
-      return llvm::createStringError("constant '" + op.getSymName() + "' is neither dense nor a resource");
-    int64_t count = dense.getNumElements();
-    if (dense.getElementType().isInteger(1)) {
-      // One byte for each boolean.
-      std::vector<char> &bytes = made.emplace_back();
-      for (bool flag : dense.getValues<bool>())
-        bytes.push_back(flag);
-      return ArrayRef<char>(bytes);
-    }
-    if (!dense.isSplat())
-      return dense.getRawData();
-    std::vector<char> &bytes = made.emplace_back();
-    for (int64_t i = 0; i < count; ++i)
-      bytes.insert(bytes.end(), dense.getRawData().begin(), dense.getRawData().end());
-    return ArrayRef<char>(bytes);
-  }
-
-private:
-  std::list<std::vector<char>> made;
-};
 
 /// Pieces of the weights segment, each at a multiple of 64, equal bytes once.
 struct Weights {
@@ -115,7 +79,7 @@ llvm::Error msa::writeArtifact(ModuleOp module, const ArtifactContents &contents
 
   // -- Constants -------------------------------------------------------------------------------------------------------------
   for (auto op : module.getOps<exec::ConstantOp>()) {
-    llvm::Expected<ArrayRef<char>> bytes = constantBytes.get(op);
+    llvm::Expected<ArrayRef<char>> bytes = constantBytes.get(op.getValue(), ("constant " + op.getSymName()).str());
     if (!bytes)
       return bytes.takeError();
     tables.constantIndex[op.getSymName()] = tables.constants.size();
@@ -135,6 +99,8 @@ llvm::Error msa::writeArtifact(ModuleOp module, const ArtifactContents &contents
     sources.push_back({schema::SegmentKind::TOKENIZER, "tokenizer.json", ArrayRef<char>(contents.tokenizer.data(), contents.tokenizer.size())});
   if (!contents.modelConfig.empty())
     sources.push_back({schema::SegmentKind::MODEL_CONFIG, "msa.json", ArrayRef<char>(contents.modelConfig.data(), contents.modelConfig.size())});
+  if (!contents.testVectors.empty())
+    sources.push_back({schema::SegmentKind::TEST_VECTORS, "test vectors", ArrayRef<char>(contents.testVectors.data(), contents.testVectors.size())});
   uint32_t weightsSegment = sources.size();
   if (weights.size)
     sources.push_back({schema::SegmentKind::WEIGHTS, "weights", {}});

@@ -21,6 +21,7 @@ struct ArtifactContents {
   std::vector<ArtifactVariant> variants; ///< best first: the order in which a loader tries them
   std::string tokenizer;                 ///< bytes of a tokenizer.json, or empty
   std::string modelConfig;               ///< bytes of an msa.json, or empty
+  std::string testVectors;               ///< what packTestVectors made, or empty
   std::vector<std::pair<std::string, std::string>> provenance;
 };
 

@@ -24,6 +24,7 @@ void declareInvoke(CLI::App &app, Run &run);
 void declareBench(CLI::App &app, Run &run);
 void declareAdd(CLI::App &app, Run &run);
 void declareAsk(CLI::App &app, Run &run);
+void declareVerify(CLI::App &app, Run &run);
 
 /// Options that every subcommand which loads an artifact has.
 struct LoadOptions {
