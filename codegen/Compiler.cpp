@@ -11,6 +11,7 @@
 #include "dialect/onnx/OnnxDialect.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Passes.h"
 #include "passes/Pipelines.h"
@@ -30,7 +31,49 @@ void Compiler::registerDialects(DialectRegistry &registry) {
   cpu::registerEmission(registry);
 }
 
+namespace {
+
+/// Counts the remarks of passes into a report.
+class RewriteCounter : public remark::detail::MLIRRemarkStreamerBase {
+public:
+  explicit RewriteCounter(std::vector<CompileReport::Rewrite> &rewrites) : rewrites(rewrites) {}
+
+  void streamOptimizationRemark(const remark::detail::Remark &remark) override {
+    std::string text;
+    for (const remark::detail::Remark::Arg &argument : remark.getArgs())
+      text += argument.val;
+    bool applied = remark.getRemarkType() == llvm::remarks::Type::Passed;
+    auto known = llvm::find_if(rewrites, [&](const CompileReport::Rewrite &rewrite) {
+      return rewrite.applied == applied && rewrite.pass == remark.getCategoryName() && rewrite.text == text;
+    });
+    if (known != rewrites.end())
+      ++known->count;
+    else
+      rewrites.push_back({applied, remark.getCategoryName().str(), std::move(text), nodeName(remark.getLocation()), 1});
+  }
+
+private:
+  static std::string nodeName(Location location) {
+    if (auto name = dyn_cast<NameLoc>(location))
+      return name.getName().str();
+    if (auto fused = dyn_cast<FusedLoc>(location))
+      for (Location part : fused.getLocations())
+        if (std::string name = nodeName(part); !name.empty())
+          return name;
+    return "";
+  }
+
+  std::vector<CompileReport::Rewrite> &rewrites;
+};
+
+} // namespace
+
 LogicalResult Compiler::runTo(Stage stage) {
+  if (options.report &&
+      failed(remark::enableOptimizationRemarks(context, std::make_unique<RewriteCounter>(report.rewrites),
+                                               std::make_unique<remark::RemarkEmittingPolicyAll>(),
+                                               remark::RemarkCategories{{}, /*passed=*/".*", /*missed=*/".*", {}, {}})))
+    return failure();
   module = onnx::importOnnxFiles(context, options.inputs);
   if (!module)
     return failure();

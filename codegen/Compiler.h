@@ -25,6 +25,7 @@ struct CompileOptions {
   std::string testVectors;                   ///< folder of ONNX test data to carry (codegen/artifact/TestVectors.h), or empty
   std::vector<cpu::CPUTarget> targets;       ///< best first
   std::string dumpDirectory;                 ///< IR after every pass goes there, unless empty
+  bool report = false;                       ///< collect CompileReport::rewrites
   unsigned threads = 0;                      ///< of the code generator; 0: one per core. Never changes the output
 };
 
@@ -34,7 +35,15 @@ struct CompileReport {
     std::string name;
     unsigned dispatches; ///< commands that run it
   };
+  /// One kind of rewrite that a pass made, or did not make although it looked.
+  struct Rewrite {
+    bool applied;
+    std::string pass, text;
+    std::string where; ///< node, of the first
+    unsigned count;
+  };
   std::vector<Kernel> kernels;
+  std::vector<Rewrite> rewrites; ///< in the order in which they first happened; filled if CompileOptions::report
   std::vector<std::string> remarks; ///< what is not as fast as it might be, and where
 };
 

@@ -12,8 +12,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 
 using namespace mlir;
 
@@ -42,7 +42,7 @@ struct MSADecomposeCompress : msa::impl::MSADecomposeCompressBase<MSADecomposeCo
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<SplitCompress>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(msa::applyPatternsAndRemark(getOperation(), std::move(patterns), getArgument())))
       signalPassFailure();
   }
 };

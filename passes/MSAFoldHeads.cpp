@@ -16,8 +16,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 #include "passes/QueryAlgebra.h"
 
 using namespace mlir;
@@ -85,7 +85,7 @@ struct MSAFoldHeads : msa::impl::MSAFoldHeadsBase<MSAFoldHeads> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<FoldHeads<msa::RouteOp>, FoldHeads<msa::ScoreOp>>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(msa::applyPatternsAndRemark(getOperation(), std::move(patterns), getArgument())))
       signalPassFailure();
   }
 };

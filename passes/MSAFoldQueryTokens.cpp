@@ -15,8 +15,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 #include "passes/QueryAlgebra.h"
 
 using namespace mlir;
@@ -94,7 +94,7 @@ struct MSAFoldQueryTokens : msa::impl::MSAFoldQueryTokensBase<MSAFoldQueryTokens
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<FoldTokens<msa::RouteOp>, FoldTokens<msa::ScoreOp>>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(msa::applyPatternsAndRemark(getOperation(), std::move(patterns), getArgument())))
       signalPassFailure();
   }
 };

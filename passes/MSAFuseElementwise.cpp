@@ -13,8 +13,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 
 using namespace mlir;
 
@@ -73,7 +73,7 @@ struct MSAFuseElementwise : msa::impl::MSAFuseElementwiseBase<MSAFuseElementwise
         return false;
       return producer->hasOneUse();
     });
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(msa::applyPatternsAndRemark(getOperation(), std::move(patterns), getArgument(), /*missed=*/false)))
       signalPassFailure();
   }
 };

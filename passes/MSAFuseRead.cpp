@@ -16,8 +16,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 
 using namespace mlir;
 
@@ -76,7 +76,7 @@ struct MSAFuseRead : msa::impl::MSAFuseReadBase<MSAFuseRead> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<FuseGather>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(msa::applyPatternsAndRemark(getOperation(), std::move(patterns), getArgument())))
       signalPassFailure();
   }
 };

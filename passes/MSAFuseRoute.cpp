@@ -14,8 +14,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 
 using namespace mlir;
 
@@ -53,7 +53,7 @@ struct MSAFuseRoute : msa::impl::MSAFuseRouteBase<MSAFuseRoute> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<FuseScores>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(msa::applyPatternsAndRemark(getOperation(), std::move(patterns), getArgument())))
       signalPassFailure();
   }
 };

@@ -12,8 +12,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 #include "passes/QueryAlgebra.h"
 
 using namespace mlir;
@@ -45,7 +45,7 @@ struct MSANormalizeQuery : msa::impl::MSANormalizeQueryBase<MSANormalizeQuery> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<NormalizeFirst<msa::RouteOp>, NormalizeFirst<msa::ScoreOp>>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(msa::applyPatternsAndRemark(getOperation(), std::move(patterns), getArgument())))
       signalPassFailure();
   }
 };

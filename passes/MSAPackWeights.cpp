@@ -19,8 +19,8 @@
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/Matchers.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 #include <map>
 
 using namespace mlir;
@@ -144,7 +144,7 @@ struct MSAPackWeights : msa::impl::MSAPackWeightsBase<MSAPackWeights> {
     PackRightHandSide::Cache cache;
     RewritePatternSet patterns(&getContext());
     patterns.add<PackRightHandSide>(&getContext(), cache);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(msa::applyPatternsAndRemark(getOperation(), std::move(patterns), getArgument())))
       signalPassFailure();
   }
 };

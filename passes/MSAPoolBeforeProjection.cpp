@@ -17,8 +17,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 #include "passes/QueryAlgebra.h"
 
 using namespace mlir;
@@ -83,7 +83,7 @@ struct MSAPoolBeforeProjection : msa::impl::MSAPoolBeforeProjectionBase<MSAPoolB
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<PoolFirst>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(msa::applyPatternsAndRemark(getOperation(), std::move(patterns), getArgument())))
       signalPassFailure();
   }
 };

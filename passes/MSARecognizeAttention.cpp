@@ -21,8 +21,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/Remarks.h"
 
 using namespace mlir;
 
@@ -412,7 +412,7 @@ struct MSARecognizeAttention : msa::impl::MSARecognizeAttentionBase<MSARecognize
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<FromProducts, JoinMoves>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(msa::applyPatternsAndRemark(getOperation(), std::move(patterns), getArgument())))
       signalPassFailure();
   }
 };

@@ -104,7 +104,7 @@ int main(int argc, char **argv) {
                  "a folder of ONNX test data (test_data_set_0/input_0.pb ...; with several entries, ENTRY/test_data_set_0/...) to carry: "
                  "'msa-run verify' runs it");
   app.add_option("--dump-ir", arguments.dumpDirectory, "write the IR after every pass that changes it into this folder");
-  app.add_flag("--opt-report", arguments.report, "print which kernels were made and what is not as fast as it might be");
+  app.add_flag("--opt-report", arguments.report, "print what passes rewrote and what they had to leave (and why), the kernels that were made, and what is not as fast as it might be");
   app.add_option("-j,--threads", arguments.threads, "threads of the code generator (0: one per core)")->capture_default_str();
   app.add_flag("-q,--quiet", arguments.quiet, "print errors only");
   try {
@@ -121,6 +121,7 @@ int main(int argc, char **argv) {
   options.testVectors = arguments.testVectors;
   options.dumpDirectory = arguments.dumpDirectory;
   options.threads = arguments.threads;
+  options.report = arguments.report;
   llvm::SmallVector<llvm::StringRef> names;
   llvm::StringRef(arguments.targets).split(names, ',');
   for (llvm::StringRef name : names) {
@@ -196,6 +197,15 @@ int main(int argc, char **argv) {
   auto report = [&] {
     if (!arguments.report)
       return;
+    for (const msa::CompileReport::Rewrite &rewrite : compiler.getReport().rewrites) {
+      llvm::outs() << (rewrite.applied ? "applied " : "missed ") << rewrite.pass << ": " << rewrite.text;
+      std::string where = rewrite.where.empty() ? "" : "at node '" + msa::onnx::printable(rewrite.where) + "'";
+      if (rewrite.count > 1)
+        llvm::outs() << " (" << rewrite.count << " times" << (where.empty() ? "" : ", first ") << where << ")";
+      else if (!where.empty())
+        llvm::outs() << " (" << where << ")";
+      llvm::outs() << "\n";
+    }
     for (const msa::CompileReport::Kernel &kernel : compiler.getReport().kernels)
       llvm::outs() << "kernel " << kernel.name << " dispatches " << kernel.dispatches << "\n";
     for (const std::string &remark : compiler.getReport().remarks)
