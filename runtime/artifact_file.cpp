@@ -53,6 +53,10 @@ const char *segmentKindName(uint32_t kind) {
     return "model config";
   case MSA_SEGMENT_TEST_VECTORS:
     return "test vectors";
+  case MSA_SEGMENT_PTX:
+    return "ptx";
+  case MSA_SEGMENT_CUBIN:
+    return "cubin";
   }
   return "unknown";
 }
@@ -139,8 +143,10 @@ Status checkSegmentLayout(const ArtifactHeader &header, const uint8_t *file, con
   for (uint32_t i = 0; i < count; ++i) {
     const schema::Segment *segment = segments->Get(i);
     uint32_t kind = uint32_t(segment->kind());
-    if (kind > MSA_SEGMENT_TEST_VECTORS)
-      return failure(MSA_INVALID_ARTIFACT, "segment %u: kind %u is not one of 0 to %d", i, kind, MSA_SEGMENT_TEST_VECTORS);
+    uint32_t lastKind = root->version_minor() >= 1 ? MSA_SEGMENT_CUBIN : MSA_SEGMENT_TEST_VECTORS;
+    if (kind > lastKind)
+      return failure(MSA_INVALID_ARTIFACT, "segment %u: kind %u is not one of 0 to %u, which format version %u.%u has", i, kind,
+                     lastKind, root->version_major(), root->version_minor());
     if (segment->digest()->size() != kDigestSize)
       return failure(MSA_INVALID_ARTIFACT, "segment %u (%s): its digest has %u bytes, expected %zu", i, segmentKindName(kind),
                      segment->digest()->size(), kDigestSize);

@@ -18,7 +18,7 @@ namespace schema = msa::schema;
 msa_program::msa_program(msa_runtime *runtime)
     : runtime(msa_runtime_retain(runtime)), allocator(runtime->allocator), entries(allocator), ports(allocator),
       dims(allocator), slots(allocator), commands(allocator), operands(allocator), kernels(allocator), parameters(allocator),
-      constants(allocator) {}
+      constants(allocator), gpu(allocator) {}
 
 msa_program::~msa_program() {
   if (mapped)

@@ -9,6 +9,7 @@
 
 #include "runtime/allocator.h"
 #include "runtime/elf_image.h"
+#include "runtime/gpu_table.h"
 #include "runtime/kernel_abi.h"
 #include "runtime/runtime.h"
 #include "runtime/status.h"
@@ -116,6 +117,7 @@ struct msa_program {
   msa::rt::Vector<msa::rt::Kernel> kernels;
   msa::rt::Vector<msa::rt::ParameterKind> parameters;
   msa::rt::Vector<msa::rt::Constant> constants;
+  msa::rt::GpuTables gpu;
   const char *variant = "";
   uint64_t maxScratchBytes = 0;
   msa::rt::ElfImage image;

@@ -4,6 +4,8 @@
 // commands of an entry are in command_decoder.cpp. Every refusal says which table, what was expected and what was found.
 
 #include "runtime/command_decoder.h"
+#include "runtime/gpu_decoder.h"
+#include "runtime/gpu_variant.h"
 #include "runtime/printable_text.h"
 #include "runtime/program.h"
 #include "runtime/schema/msa_artifact_generated.h"
@@ -47,6 +49,7 @@ public:
     MSA_TRY(segments());
     MSA_TRY(variants());
     MSA_TRY(kernels());
+    MSA_TRY(gpuVariants());
     MSA_TRY(constants());
     MSA_TRY(provenance());
     return entries();
@@ -75,7 +78,11 @@ private:
     for (uint32_t i = 0; i < length(root->variants()); ++i) {
       const schema::Variant *variant = root->variants()->Get(i);
       MSA_TRY(checkName(variant->name(), "variant", i));
-      MSA_TRY(segmentOfKind(variant->segment(), schema::SegmentKind::KERNELS, "variant", i));
+      bool gpu = isGpuVariant(variant->name()->c_str());
+      MSA_TRY(segmentOfKind(variant->segment(), gpu ? schema::SegmentKind::PTX : schema::SegmentKind::KERNELS, "variant", i));
+      if (!gpu && (length(variant->gpu_kernels()) || length(variant->cubins())))
+        return failure(MSA_INVALID_ARTIFACT, "variant %u '%.100s': it has GPU kernels or cubins but no GPU's name, 'cuda:...'", i,
+                       variant->name()->c_str());
       if (!names.push(variant->name()->c_str()))
         return outOfMemory();
     }
@@ -113,6 +120,13 @@ private:
       if (!program->kernels.push(decoded))
         return outOfMemory();
     }
+    return {};
+  }
+
+  Status gpuVariants() {
+    for (uint32_t i = 0; i < length(root->variants()); ++i)
+      if (isGpuVariant(root->variants()->Get(i)->name()->c_str()))
+        MSA_TRY(decodeGpuVariant(program, i, root->variants()->Get(i)));
     return {};
   }
 

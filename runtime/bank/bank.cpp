@@ -56,6 +56,8 @@ Status msa_bank::describe(msa_program *program, msa_element_type storageType) {
       return failure(MSA_UNSUPPORTED, "output '%s' of entry 'encode': expected f32 of rank 2 or more, found %s of rank %u", port.name,
                      msa_element_name(port.type), port.rank);
     msa_element_type type = typeInMemory(program, encode, port.name);
+    if (fields.size() == 0 && storage == MSA_F32 && (type == MSA_F16 || type == MSA_BF16))
+      storage = type;
     if (type != MSA_F32 && type != storage)
       return failure(MSA_UNSUPPORTED, "the artifact reads '%s' as %s, so its bank can be stored as %s only, not as %s", port.name,
                      msa_element_name(type), msa_element_name(type), msa_element_name(storage));

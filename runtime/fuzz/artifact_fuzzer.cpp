@@ -199,13 +199,87 @@ void mutateEntry(schema::EntryT &entry, std::mt19937 &random) {
   }
 }
 
+void mutateTerm(std::unique_ptr<schema::TermT> &term, std::mt19937 &random) {
+  if (!term)
+    term = std::make_unique<schema::TermT>();
+  int64_t value = int64_t(random()) - int64_t(random() % 2 ? random() : 0);
+  switch (random() % 4) {
+  case 0:
+    term->factor = value << (random() % 32);
+    break;
+  case 1:
+    term->divisor = value;
+    break;
+  case 2:
+    term->multiplier = value;
+    break;
+  default:
+    term->scalars.push_back(small(random));
+  }
+}
+
+void mutateLaunch(schema::LaunchT &launch, std::mt19937 &random) {
+  uint32_t value = small(random);
+  switch (random() % 8) {
+  case 0:
+    launch.block = random() % 2 ? value : 32 * value;
+    break;
+  case 1:
+    launch.cluster = value;
+    break;
+  case 2:
+    launch.dynamic_shared = value << (random() % 20);
+    break;
+  case 3:
+    launch.persistent = value;
+    break;
+  case 4:
+    mutateTerm(random() % 2 ? launch.workspace : launch.workspace_zeroed, random);
+    break;
+  case 5: {
+    auto map = std::make_unique<schema::TensorMapT>();
+    map->buffer = value;
+    map->type = schema::ElementType(random() % 14);
+    map->swizzle = uint8_t(random() % 5 * 32);
+    for (uint32_t i = 0, rank = random() % 7; i < rank; ++i) {
+      mutateTerm(map->dims.emplace_back(), random);
+      map->box.push_back(random() % 4 ? 8u << (random() % 4) : small(random));
+      if (i)
+        mutateTerm(map->strides.emplace_back(), random);
+    }
+    launch.tensor_maps.push_back(std::move(map));
+    break;
+  }
+  default:
+    if (!launch.grid.empty() && random() % 4)
+      mutateTerm(any(launch.grid, random), random);
+    else
+      mutateTerm(launch.grid.emplace_back(), random);
+  }
+}
+
+void mutateGpuVariant(schema::VariantT &variant, std::mt19937 &random) {
+  if (variant.gpu_kernels.empty() || random() % 8 == 0) {
+    variant.name = random() % 2 ? "cuda:sm_80" : "cuda:sm_90";
+    variant.gpu_kernels.push_back(std::make_unique<schema::GPUKernelT>());
+  }
+  auto &kernel = any(variant.gpu_kernels, random);
+  if (kernel->cases.empty() || random() % 8 == 0)
+    kernel->cases.push_back(std::make_unique<schema::LaunchCaseT>());
+  auto &chosen = any(kernel->cases, random);
+  if (random() % 8 == 0)
+    chosen->scalar = small(random);
+  if (!chosen->launches.empty())
+    mutateLaunch(*any(chosen->launches, random), random);
+}
+
 void mutateProgram(schema::ProgramT &program, std::mt19937 &random) {
   switch (random() % 8) {
   case 0:
     if (!program.segments.empty()) {
       auto &segment = any(program.segments, random);
       if (random() % 3 == 0)
-        segment->kind = schema::SegmentKind(random() % 6);
+        segment->kind = schema::SegmentKind(random() % 8);
       else if (random() % 2)
         segment->offset += uint64_t(random() % 5) * 64 - 128;
       else
@@ -213,7 +287,9 @@ void mutateProgram(schema::ProgramT &program, std::mt19937 &random) {
     }
     break;
   case 1:
-    if (!program.variants.empty())
+    if (!program.variants.empty() && random() % 2)
+      mutateGpuVariant(*any(program.variants, random), random);
+    else if (!program.variants.empty())
       any(program.variants, random)->segment = small(random);
     break;
   case 2:

@@ -31,14 +31,22 @@ Status msa_session::initialize() {
   if (!generator.get()->decoder())
     return pass(Invocation::create(context, "route", prompt));
   MSA_TRY(pass(Invocation::create(context, "prefill", prompt)));
-  MSA_TRY(pass(Invocation::create(context, "decode", decode)));
+  uint32_t decodeEntry = 0;
+  MSA_TRY(pass(program.findEntry("decode", decodeEntry)));
+  MSA_TRY(pass(Invocation::create(context, decodeEntry, decode)));
   MSA_TRY(pass(prompt.findOutput("logits", promptLogits)));
   MSA_TRY(pass(decode.findOutput("logits", decodeLogits)));
   Runtime runtime(msa_runtime_retain(msa_program_runtime(program.get())));
   const ModelConfig &config = generator.get()->config;
-  for (int64_t i = 0; i < 2 * config.layers; ++i) {
-    MSA_TRY(pass(Buffer::create(runtime, MSA_F32, {config.kvHeads, config.headDim}, prefix.emplace_back())));
-    MSA_TRY(pass(Buffer::create(runtime, MSA_F32, {config.kvHeads, config.headDim}, cache.emplace_back())));
+  for (size_t i = 0; i < size_t(2 * config.layers); ++i) {
+    // Keys and values have the type that the model computes in.
+    uint32_t input;
+    msa_port port;
+    MSA_TRY(pass(decode.findInput(layerName("ctx", i), input)));
+    (void)program.input(decodeEntry, input, port);
+    cacheType = port.type;
+    MSA_TRY(pass(Buffer::create(runtime, port.type, {config.kvHeads, config.headDim}, prefix.emplace_back())));
+    MSA_TRY(pass(Buffer::create(runtime, port.type, {config.kvHeads, config.headDim}, cache.emplace_back())));
   }
   for (size_t i = 0; i < cache.size(); ++i) {
     MSA_TRY(pass(decode.bindInput(layerName("ctx", i), cache[i])));
@@ -93,7 +101,7 @@ Status msa_session::ensurePrefix(msa_cancel_token *cancel) {
     MSA_TRY(bindTokens(prompt, ids, positions, numbers));
     MSA_TRY(bindEmptyBank());
     for (size_t i = 0; i < prefix.size(); ++i) {
-      MSA_TRY(pass(prompt.bindInput(layerName("prefix", i), tensor(nullptr, MSA_F32, {0, config.kvHeads, config.headDim}))));
+      MSA_TRY(pass(prompt.bindInput(layerName("prefix", i), tensor(nullptr, cacheType, {0, config.kvHeads, config.headDim}))));
       MSA_TRY(pass(prompt.bindOutput(layerName("ctx", i), prefix[i])));
     }
     Invocation::Options options;

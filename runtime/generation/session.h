@@ -65,6 +65,7 @@ private:
   std::vector<int64_t> inputIds, inputPositions;
   std::vector<uint8_t> inputMask;
   const msa::Invocation *last = nullptr; // whose outputs are readable
+  msa_element_type cacheType = MSA_F32; // of keys and values
   uint32_t promptLogits = 0, decodeLogits = 0;
   bool havePrefix = false, haveSequence = false;
 };

@@ -2,6 +2,7 @@
 //
 // Loading: golden bytes of the layout, what is refused and how it is said, and what a loaded program tells about itself.
 
+#include "gpu_artifact.h"
 #include "injuries.h"
 #include "test_program.h"
 
@@ -118,6 +119,35 @@ TEST(ArtifactLoad, SurvivesAnyByteOfTheProgram) {
     sealHeader(file);
     msa_status_release(tryLoad(file));
   }
+}
+
+// The same for the tables of a GPU variant.
+TEST(ArtifactLoad, SurvivesAnyByteOfAGpuProgram) {
+  std::vector<uint8_t> whole = gpuTestArtifact().write();
+  uint64_t size;
+  std::memcpy(&size, whole.data() + 24, 8);
+  std::mt19937 random(3);
+  for (uint64_t at = 64; at < 64 + size; ++at) {
+    std::vector<uint8_t> file = whole;
+    file[at] = uint8_t(random());
+    if (at % 3 == 0)
+      file[64 + random() % size] = uint8_t(random());
+    sealHeader(file);
+    msa_status_release(tryLoad(file));
+  }
+}
+
+// An artifact for both loads as before where nobody asks for a device.
+TEST(ArtifactLoad, TakesTheCpuOfAnArtifactForBoth) {
+  TestProgram program(1, gpuTestArtifact());
+  EXPECT_STREQ(msa_program_variant_name(program.program, 0), "cuda:sm_80");
+  EXPECT_STREQ(msa_program_variant(program.program), msa_program_variant_name(program.program, 1));
+  Invocation add(program, "add");
+  std::vector<float> a(100, 1), b(100, 2);
+  bind(add, 0, a, {100});
+  bind(add, 1, b, {100});
+  expectOk(msa_invocation_run(add, nullptr));
+  EXPECT_EQ(output<float>(add, 0), std::vector<float>(100, 3));
 }
 
 // The same for the kernel object.

@@ -159,7 +159,7 @@ std::vector<Injury> fileInjuries() {
 
 std::vector<Injury> allInjuries() {
   std::vector<Injury> all;
-  for (auto list : {fileInjuries(), tableInjuries(), commandInjuries(), kernelInjuries()})
+  for (auto list : {fileInjuries(), tableInjuries(), commandInjuries(), kernelInjuries(), gpuInjuries()})
     all.insert(all.end(), list.begin(), list.end());
   return all;
 }

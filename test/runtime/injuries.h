@@ -34,6 +34,8 @@ std::vector<Injury> tableInjuries();
 std::vector<Injury> commandInjuries();
 /// Of the kernel objects.
 std::vector<Injury> kernelInjuries();
+/// Of the tables of a GPU variant.
+std::vector<Injury> gpuInjuries();
 
 std::vector<Injury> allInjuries();
 

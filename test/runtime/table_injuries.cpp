@@ -50,9 +50,9 @@ std::vector<Injury> tableInjuries() {
     list.push_back({std::move(name), [change] { return withSegments(change); }, MSA_INVALID_ARTIFACT, std::move(message)});
   };
 
-  add("version_major", [](Artifact &a) { a.program.version_major = 2; }, "format version 2.0, this runtime reads 1.0",
+  add("version_major", [](Artifact &a) { a.program.version_major = 2; }, "format version 2.0, this runtime reads 1.0 to 1.1",
       MSA_UNSUPPORTED);
-  add("version_minor", [](Artifact &a) { a.program.version_minor = 1; }, "format version 1.1, this runtime reads 1.0",
+  add("version_minor", [](Artifact &a) { a.program.version_minor = 2; }, "format version 1.2, this runtime reads 1.0 to 1.1",
       MSA_UNSUPPORTED);
   add("version_zero", [](Artifact &a) { a.program.version_major = 0; }, "format version 0.0", MSA_UNSUPPORTED);
   add("version_huge", [](Artifact &a) { a.program.version_major = UINT32_MAX; }, "format version 4294967295.0", MSA_UNSUPPORTED);

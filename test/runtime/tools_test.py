@@ -159,6 +159,24 @@ class Tools(unittest.TestCase):
         self.assertEqual(add["commands"][5]["buffers"], [0, 1, 2])
         self.assertEqual(sum(len(e["commands"]) for e in data["entries"]), text.count("\n  ") - self.other_lines(data))
 
+    def test_inspect_prints_the_launches_of_a_gpu(self):
+        artifact = WORK / "gpu.msa"
+        subprocess.run([WRITER, "--gpu", artifact], check=True)
+        code, text, errors = run("msa-inspect", artifact)
+        self.assertEqual((code, errors), (0, ""))
+        for part in (
+            "format version 1.1",
+            "0  cuda:sm_80           segment 3  for a device of compute capability 8.0 or newer",
+            "launches of variant 'cuda:sm_80'",
+            "test_add grid [ceil(s0 / 64), 1, 1] block 64",
+            "       always",
+        ):
+            self.assertIn(part, text)
+        variant = json.loads(run("msa-inspect", artifact, "--json")[1])["variants"][0]
+        self.assertEqual(variant["gpu_kernels"][0]["kernel"], "test_add")
+        self.assertEqual(variant["gpu_kernels"][0]["cases"][0]["launches"][0]["grid"], ["ceil(s0 / 64)", "1", "1"])
+        self.assertEqual(variant["cubins"], [])
+
     @staticmethod
     def other_lines(data):
         tables = sum(len(data[key]) for key in ("segments", "variants", "kernels", "constants", "provenance"))

@@ -100,6 +100,61 @@ Json commandJson(const msa_program *program, const Command &c) {
   return json;
 }
 
+Json tensorMapJson(const GpuTables &gpu, const GpuTensorMap &map) {
+  Json dims = Json::array(), strides = Json::array();
+  for (uint32_t i = 0; i < map.rank; ++i)
+    dims.push_back(termText(gpu, gpu.terms[map.firstTerm + i]));
+  for (uint32_t i = 1; i < map.rank; ++i)
+    strides.push_back(termText(gpu, gpu.terms[map.firstTerm + map.rank + i - 1]));
+  return {{"buffer", map.buffer},         {"type", msa_element_name(map.type)},
+          {"dims", std::move(dims)},      {"strides", std::move(strides)},
+          {"box", std::vector<uint32_t>(map.box, map.box + map.rank)}, {"swizzle", map.swizzle}};
+}
+
+Json launchJson(const GpuTables &gpu, const GpuLaunch &launch) {
+  Json json = {{"symbol", launch.symbol}};
+  for (uint32_t i = 0; i < kGridTerms; ++i)
+    json["grid"].push_back(termText(gpu, gpu.terms[launch.firstGridTerm + i]));
+  json["persistent"] = launch.persistent;
+  json["block"] = launch.block;
+  json["cluster"] = launch.cluster;
+  json["dynamic_shared"] = launch.dynamicShared;
+  if (launch.workspaceTerm != kNone)
+    json["workspace"] = termText(gpu, gpu.terms[launch.workspaceTerm]);
+  if (launch.workspaceZeroedTerm != kNone)
+    json["workspace_zeroed"] = termText(gpu, gpu.terms[launch.workspaceZeroedTerm]);
+  json["tensor_maps"] = Json::array();
+  for (uint32_t i = 0; i < launch.mapCount; ++i)
+    json["tensor_maps"].push_back(tensorMapJson(gpu, gpu.maps[launch.firstMap + i]));
+  return json;
+}
+
+/// The cubins and launches of a GPU's variant.
+void addGpuVariant(const msa_program *program, const GpuVariant &variant, Json &json) {
+  const GpuTables &gpu = program->gpu;
+  json["cubins"] = Json::array();
+  for (uint32_t i = 0; i < variant.cubinCount; ++i)
+    json["cubins"].push_back({{"sm", gpu.cubins[variant.firstCubin + i].sm}, {"segment", gpu.cubins[variant.firstCubin + i].segment}});
+  json["gpu_kernels"] = Json::array();
+  for (uint32_t k = 0; k < program->kernels.size(); ++k) {
+    const GpuKernel &kernel = gpu.kernels[variant.firstKernel + k];
+    Json cases = Json::array();
+    for (uint32_t c = 0; c < kernel.caseCount; ++c) {
+      const GpuCase &gpuCase = gpu.cases[kernel.firstCase + c];
+      Json made = Json::object();
+      if (gpuCase.scalar != kNone) {
+        made["scalar"] = gpuCase.scalar;
+        made["below"] = gpuCase.below;
+      }
+      made["launches"] = Json::array();
+      for (uint32_t l = 0; l < gpuCase.launchCount; ++l)
+        made["launches"].push_back(launchJson(gpu, gpu.launches[gpuCase.firstLaunch + l]));
+      cases.push_back(std::move(made));
+    }
+    json["gpu_kernels"].push_back({{"kernel", program->kernels[k].symbol}, {"cases", std::move(cases)}});
+  }
+}
+
 Json entryJson(const msa_program *program, const Entry &entry) {
   Json json = {{"name", entry.name}, {"registers", entry.registerCount}};
   json["inputs"] = Json::array();
@@ -150,9 +205,12 @@ std::string inspectAsJson(const msa_program *program) {
   json["variants"] = Json::array();
   for (uint32_t i = 0; root->variants() && i < root->variants()->size(); ++i) {
     const schema::Variant *variant = root->variants()->Get(i);
-    json["variants"].push_back({{"name", variant->name()->c_str()},
-                                {"segment", variant->segment()},
-                                {"supported", variantSupport(variant->name()->c_str()) == VariantSupport::kSupported}});
+    Json made = {{"name", variant->name()->c_str()}, {"segment", variant->segment()}};
+    if (const GpuVariant *gpu = program->gpu.find(i))
+      addGpuVariant(program, *gpu, made);
+    else
+      made["supported"] = variantSupport(variant->name()->c_str()) == VariantSupport::kSupported;
+    json["variants"].push_back(std::move(made));
   }
   json["kernels"] = Json::array();
   for (const Kernel &kernel : program->kernels) {

@@ -3,7 +3,6 @@
 #include "tools/inspect/inspect.h"
 
 #include "runtime/artifact_file.h"
-#include "runtime/cpu_variant.h"
 #include "runtime/schema/msa_artifact_generated.h"
 
 #include <cinttypes>
@@ -25,6 +24,7 @@ public:
     segments();
     variants();
     kernels();
+    gpuKernels();
     constants();
     provenance();
     for (uint32_t i = 0; i < program->entries.size(); ++i)
@@ -69,11 +69,12 @@ private:
     line("variants %u", root->variants() ? root->variants()->size() : 0);
     for (uint32_t i = 0; root->variants() && i < root->variants()->size(); ++i) {
       const schema::Variant *variant = root->variants()->Get(i);
-      VariantSupport support = variantSupport(variant->name()->c_str());
       line("  %3u  %-20s segment %u  %s", i, variant->name()->c_str(), variant->segment(),
-           support == VariantSupport::kSupported ? "runs here"
-           : support == VariantSupport::kMissing ? "this processor lacks it"
-                                                 : "unknown to this runtime");
+           variantText(variant->name()->c_str()).c_str());
+      if (const GpuVariant *gpu = program->gpu.find(i))
+        for (uint32_t j = 0; j < gpu->cubinCount; ++j)
+          line("         assembled for sm_%u in segment %u", program->gpu.cubins[gpu->firstCubin + j].sm,
+               program->gpu.cubins[gpu->firstCubin + j].segment);
     }
   }
 
@@ -88,6 +89,58 @@ private:
       line("  %3u  %s(%s; %u scalars) scratch %" PRIu64, i, kernel.symbol, parameters.c_str(), kernel.scalarCount,
            kernel.scratchBytes);
     }
+  }
+
+  void gpuKernels() {
+    for (const GpuVariant &variant : program->gpu.variants) {
+      line("%s", "");
+      line("launches of variant '%s'", root->variants()->Get(variant.variant)->name()->c_str());
+      for (uint32_t i = 0; i < program->kernels.size(); ++i) {
+        line("  %3u  %s", i, program->kernels[i].symbol);
+        const GpuKernel &kernel = program->gpu.kernels[variant.firstKernel + i];
+        for (uint32_t j = 0; j < kernel.caseCount; ++j)
+          gpuCase(program->gpu.cases[kernel.firstCase + j]);
+      }
+    }
+  }
+
+  std::string term(uint32_t index) const { return termText(program->gpu, program->gpu.terms[index]); }
+
+  void gpuCase(const GpuCase &gpuCase) {
+    if (gpuCase.scalar == kNone)
+      line("       always");
+    else
+      line("       s%u < %" PRId64, gpuCase.scalar, gpuCase.below);
+    for (uint32_t i = 0; i < gpuCase.launchCount; ++i) {
+      const GpuLaunch &launch = program->gpu.launches[gpuCase.firstLaunch + i];
+      std::string more;
+      if (launch.persistent)
+        more += ", at most " + std::to_string(launch.persistent) + " a multiprocessor";
+      if (launch.cluster != 1)
+        more += ", clusters of " + std::to_string(launch.cluster);
+      if (launch.dynamicShared)
+        more += ", " + std::to_string(launch.dynamicShared) + " bytes shared";
+      if (launch.workspaceTerm != kNone)
+        more += ", workspace " + term(launch.workspaceTerm);
+      if (launch.workspaceZeroedTerm != kNone)
+        more += " (" + term(launch.workspaceZeroedTerm) + " zeroed)";
+      line("         %s grid [%s, %s, %s] block %u%s", launch.symbol, term(launch.firstGridTerm).c_str(),
+           term(launch.firstGridTerm + 1).c_str(), term(launch.firstGridTerm + 2).c_str(), launch.block, more.c_str());
+      for (uint32_t j = 0; j < launch.mapCount; ++j)
+        tensorMap(program->gpu.maps[launch.firstMap + j]);
+    }
+  }
+
+  void tensorMap(const GpuTensorMap &map) {
+    std::string dims, strides, box;
+    for (uint32_t i = 0; i < map.rank; ++i) {
+      dims += (i ? ", " : "") + term(map.firstTerm + i);
+      box += (i ? ", " : "") + std::to_string(map.box[i]);
+      if (i)
+        strides += (i > 1 ? ", " : "") + term(map.firstTerm + map.rank + i - 1);
+    }
+    line("           tensor map of buffer %u: %s[%s] strides [%s] bytes, box [%s], swizzle %u", map.buffer,
+         msa_element_name(map.type), dims.c_str(), strides.c_str(), box.c_str(), map.swizzle);
   }
 
   void constants() {

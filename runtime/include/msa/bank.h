@@ -35,7 +35,8 @@ typedef struct msa_bank msa_bank;
 
 typedef struct msa_bank_options {
   size_t struct_size; // set by msa_bank_options_initialize
-  /// MSA_F32 (default), MSA_F16 or MSA_BF16.
+  /// MSA_F32 (default), MSA_F16 or MSA_BF16. An artifact that reads its rows as f16 or bf16 makes a bank of that type by default,
+  /// and of no other.
   msa_element_type storage;
 } msa_bank_options;
 

@@ -34,7 +34,7 @@
 #define MSA_VERSION_MINOR 0
 /// Version of the artifact format that this runtime reads: major equal, minor not newer (runtime/schema/README.md).
 #define MSA_FORMAT_MAJOR 1
-#define MSA_FORMAT_MINOR 0
+#define MSA_FORMAT_MINOR 1
 
 #ifdef __cplusplus
 extern "C" {
@@ -192,6 +192,8 @@ typedef enum msa_segment_kind MSA_ENUM_BASE {
   MSA_SEGMENT_TOKENIZER = 2,
   MSA_SEGMENT_MODEL_CONFIG = 3,
   MSA_SEGMENT_TEST_VECTORS = 4,
+  MSA_SEGMENT_PTX = 5,   // text, ends with a NUL
+  MSA_SEGMENT_CUBIN = 6, // the same kernels, assembled for one processor
 } msa_segment_kind;
 
 typedef struct msa_segment {
