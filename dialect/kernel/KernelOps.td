@@ -89,7 +89,7 @@ def Kernel_AttentionOp : Kernel_Op<"attention", [AttrSizedOperandSegments]> {
   let summary = "online-softmax attention";
   let description = [{
     Computes `msa.attention` without ever holding a score row: `query` `[B, M, H, D]`,
-    `key` `[B, N, G, D]`, `value` `[B, N, G, E]`, `result` `[B, M, H, E]`, all f32 result, any float input;
+    `key` `[B, N, G, D]`, `value` `[B, N, G, E]`, `result` `[B, M, H, E]`, each of f16, bf16 or f32; computed in f32;
     optional `documents` i64 `[M]` and `mask` `[B|1, H|1, M|1, N|1]` i1 or f32. `causal` as in `msa.attention`.
     H, G, D, E are static; B, M, N dynamic.
 
@@ -105,7 +105,7 @@ def Kernel_AttentionOp : Kernel_Op<"attention", [AttrSizedOperandSegments]> {
   }];
   let arguments = (ins Index:$lo, Index:$hi, Kernel_MemRef<4, [F16, BF16, F32]>:$query, Kernel_MemRef<4, [F16, BF16, F32]>:$key,
       Kernel_MemRef<4, [F16, BF16, F32]>:$value, Optional<MemRefRankOf<[I64], [1]>>:$documents,
-      Optional<MemRefRankOf<[I1, F32], [4]>>:$mask, Kernel_MemRef<4, [F32]>:$result, MemRefRankOf<[I8], [1]>:$scratch,
+      Optional<MemRefRankOf<[I1, F32], [4]>>:$mask, Kernel_MemRef<4, [F16, BF16, F32]>:$result, MemRefRankOf<[I8], [1]>:$scratch,
       UnitAttr:$causal, F64Attr:$scale, I64Attr:$rows);
   let assemblyFormat = [{
     `tiles` `(` $lo `to` $hi `)` $query `,` $key `,` $value (`documents` $documents^ `:` type($documents))? (`mask` $mask^ `:` type($mask))?

@@ -15,6 +15,10 @@ from .domain import torch_ops  # noqa: F401  registers torch.ops.msa
 msa = torch.ops.msa
 
 
+def at_least_f32(dtype):
+    return torch.promote_types(dtype, torch.float32)
+
+
 class RmsNorm(nn.Module):
     def __init__(self, size, epsilon):
         super().__init__()
@@ -35,8 +39,8 @@ class Rotary(nn.Module):
 
     def forward(self, pos, dtype):
         """pos i64 [T] -> cos, sin [T, head_dim / 2]."""
-        angle = pos.float().unsqueeze(1) * self.inv_freq.float()
-        return angle.to(dtype).cos(), angle.to(dtype).sin()
+        angle = (pos.float().unsqueeze(1) * self.inv_freq.float()).to(at_least_f32(dtype))
+        return angle.cos().to(dtype), angle.sin().to(dtype)
 
 
 def rotate(x, turn, as_one_node):
@@ -169,7 +173,8 @@ class _Entry(nn.Module):
             yield x
 
     def logits(self, x):
-        return self.lm_head(self.model.norm(x))
+        y = self.lm_head(self.model.norm(x))
+        return y.to(at_least_f32(y.dtype))
 
 
 class Encode(_Entry):
@@ -196,7 +201,8 @@ class Encode(_Entry):
 
         for _ in self.run(ids, pos, attend):
             pass
-        return *rows, chunk_docs[0]
+        # A bank takes f32 and rounds to the type that it stores, so rows of a smaller type stay what they are.
+        return *(row.to(at_least_f32(row.dtype)) for row in rows), chunk_docs[0]
 
 
 class Prefill(_Entry):

@@ -10,12 +10,12 @@ import torch
 from .domain import DOMAIN, attach
 from .domain.torch_ops import TRANSLATIONS
 
-_TORCH = {"i64": torch.int64, "f32": torch.float32, "bool": torch.bool}
+_TORCH = {"i64": torch.int64, "f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16, "bool": torch.bool}
 
 
 @dataclass(frozen=True)
 class Port:
-    """A named input or output: element type `i64`, `f32` or `bool`, and dims, a name for each that is dynamic."""
+    """A named input or output: element type `i64`, `f32`, `bf16`, `f16` or `bool`, and dims, a name for each that is dynamic."""
 
     name: str
     type: str

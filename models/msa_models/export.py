@@ -13,12 +13,14 @@ import sys
 import warnings
 
 import onnx
+import torch
 
 from . import decoder as d
 from .checkpoint import CheckpointError, read_config, read_weights
 from .entry import Entry, Port, export_entry, finish
 from .weights import WeightFile
 
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 DEFAULT_OPSET = 23  # RMSNormalization and RotaryEmbedding are single nodes from here on
 
 # The published prompt; the checkpoint does not carry it.
@@ -43,13 +45,14 @@ def decoder_entries(net, trace=False):
     """The three entries of a Decoder."""
     c = net.config
     row = (c.kv_heads, c.head_dim)
+    kind = {dtype: name for name, dtype in DTYPES.items()}.get(net.lm_head.weight.dtype, "f32")  # an oracle's f64
 
-    def bank(i):
-        keys = [Port(f"mem_rk.{i}", "f32", ("C", *row))] if c.routing_keys else []
-        return keys, [Port(f"mem_k.{i}", "f32", ("C", *row)), Port(f"mem_v.{i}", "f32", ("C", *row))]
+    def bank(i, kind=kind):
+        keys = [Port(f"mem_rk.{i}", kind, ("C", *row))] if c.routing_keys else []
+        return keys, [Port(f"mem_k.{i}", kind, ("C", *row)), Port(f"mem_v.{i}", kind, ("C", *row))]
 
     def per_layer(stem, dims):
-        return [Port(f"{stem}_{kv}.{i}", "f32", (dims(i), *row)) for i in range(c.layers) for kv in "kv"]
+        return [Port(f"{stem}_{kv}.{i}", kind, (dims(i), *row)) for i in range(c.layers) for kv in "kv"]
 
     def past(i):  # router layers remember the chosen chunks as well, and each its own
         return f"N_{i}" if i in c.router_layers else "N"
@@ -58,7 +61,7 @@ def decoder_entries(net, trace=False):
     logits = Port("logits", "f32", (1, c.vocab_size))
     encode = Entry(
         "encode", d.Encode(net), [Port(n, "i64", ("T",)) for n in ["ids", "doc", "pos"]],
-        [p for i in c.router_layers for keys, kv in [bank(i)] for p in kv + keys] + [chunk_doc])
+        [p for i in c.router_layers for keys, kv in [bank(i, "f32")] for p in kv + keys] + [chunk_doc])
     choices = [p for i in c.router_layers
                for p in [Port(f"docs.{i}", "i64", ("S",)), Port(f"scores.{i}", "f32", ("S",))]]
     extra = [Port("tail_logits", "f32", ("min(4, M)", c.vocab_size)), Port("hidden", "f32", (c.layers, c.hidden)),
@@ -139,13 +142,15 @@ def description(c, tokenizer, interleave=True):
 
 
 def export_checkpoint(checkpoint, out, trace=False, opset=DEFAULT_OPSET, normalize=None, interleave=True,
-                      progress=lambda text: None):
-    """Writes the model folder `out` of a checkpoint folder. Raises CheckpointError where the checkpoint is at fault."""
+                      progress=lambda text: None, dtype="f32"):
+    """Writes the model folder `out` of a checkpoint folder. Raises CheckpointError where the checkpoint is at fault.
+
+    `dtype` (a key of DTYPES): of weights, activations, caches and bank rows. Logits and scores are f32."""
     config = read_config(checkpoint, normalize)
     tokenizer_path, tokenizer = _tokenizer(checkpoint)
     about = description(config, tokenizer, interleave)
     progress("reading weights")
-    net = d.Decoder(config, read_weights(checkpoint, config), as_one_node=opset >= 23)
+    net = d.Decoder(config, read_weights(checkpoint, config), as_one_node=opset >= 23).to(DTYPES[dtype])
     write_entries(decoder_entries(net, trace), out, opset, progress)
     shutil.copyfile(tokenizer_path, os.path.join(out, "tokenizer.json"))
     write_json(os.path.join(out, "msa.json"), about)
@@ -166,6 +171,8 @@ def main(arguments=None):
     p.add_argument("checkpoint", help="folder with config.json, *.safetensors, tokenizer.json")
     p.add_argument("--out", required=True, help="folder to write")
     p.add_argument("--trace", action="store_true", help="prefill also returns what parity tests compare")
+    p.add_argument("--dtype", choices=list(DTYPES), default="f32",
+                   help="type of weights, activations, caches and bank rows (logits and scores are f32)")
     p.add_argument("--opset", type=int, default=DEFAULT_OPSET, help="version of the standard operators, 18 or later")
     p.add_argument("--normalize", choices=["auto", "yes", "no"], default="auto",
                    help="whether routing compares unit vectors (default: as aux_loss_method says)")
@@ -177,7 +184,7 @@ def main(arguments=None):
     say = (lambda text: print(text, file=sys.stderr)) if sys.stderr.isatty() else (lambda text: None)
     try:
         export_checkpoint(a.checkpoint, a.out, a.trace, a.opset, {"auto": None, "yes": True, "no": False}[a.normalize],
-                          not a.no_interleave, say)
+                          not a.no_interleave, say, a.dtype)
     except (CheckpointError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1

@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 from .checkpoint import read_config, read_weights
-from .decoder import Decoder
+from .decoder import Decoder, at_least_f32
 from .export import decoder_entries
 
 QUERY, GENERATED = 0, -1  # numbers of tokens; others are documents (above 0) and the template (-2)
@@ -203,11 +203,12 @@ class _EagerSession:
         inputs = [torch.from_numpy(np.ascontiguousarray(feeds[p.name])) for p in self.entry.inputs]
         with torch.inference_mode():
             outputs = self.entry.module(*[x.to(self.dtype) if x.is_floating_point() else x for x in inputs])
-        return [o.numpy() for o in outputs]
+        # NumPy has no bf16; what is widened here is exact, and so is the way back.
+        return [o.to(at_least_f32(o.dtype)).numpy() if o.is_floating_point() else o.numpy() for o in outputs]
 
 
 def eager_sessions(checkpoint, dtype=torch.float32, trace=False):
-    """The same entries computed by PyTorch from a checkpoint folder, in float32 or float64."""
+    """The same entries computed by PyTorch from a checkpoint folder, in any floating-point type."""
     config = read_config(checkpoint)
     net = Decoder(config, read_weights(checkpoint, config)).to(dtype)
     return {e.name: _EagerSession(e, dtype) for e in decoder_entries(net, trace)}

@@ -165,7 +165,7 @@ void declareAdd(CLI::App &app, Run &run) {
                    "documents as tokens: [[ids...], ...] or {\"documents\": [{\"input_ids\": [...], \"name\", \"text\", \"number\"}]}; no "
                    "template is put around them")
       ->type_name("FILE.json");
-  command->add_option("--store", options->store, "element type of a new bank's rows (default f32)")
+  command->add_option("--store", options->store, "element type of a new bank's rows (default: as the artifact reads them)")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   command->add_option("--tokens-per-call", options->tokensPerCall, "tokens that are encoded at once; changes speed and memory, not results")

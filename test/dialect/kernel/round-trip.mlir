@@ -39,9 +39,9 @@ func.func @attention(%q: memref<?x?x8x32xf32>, %k: memref<?x?x4x32xf16>, %v: mem
 
 // CHECK-LABEL: func.func @documents
 // CHECK: kernel.attention tiles(%{{.*}} to %{{.*}}) %{{.*}}, %{{.*}}, %{{.*}} documents %{{.*}} : memref<?xi64> into %{{.*}} scratch %{{.*}} scale 1.000000e+00 rows 8
-func.func @documents(%q: memref<?x?x8x32xf32>, %k: memref<?x?x4x32xf16>, %v: memref<?x?x4x16xf16>, %y: memref<?x?x8x16xf32>, %doc: memref<?xi64>, %lo: index, %hi: index, %scratch: memref<?xi8>) {
+func.func @documents(%q: memref<?x?x8x32xbf16>, %k: memref<?x?x4x32xbf16>, %v: memref<?x?x4x16xbf16>, %y: memref<?x?x8x16xbf16>, %doc: memref<?xi64>, %lo: index, %hi: index, %scratch: memref<?xi8>) {
   kernel.attention tiles(%lo to %hi) %q, %k, %v documents %doc : memref<?xi64> into %y scratch %scratch scale 1.0 rows 8
-      : memref<?x?x8x32xf32>, memref<?x?x4x32xf16>, memref<?x?x4x16xf16>, memref<?x?x8x16xf32>, memref<?xi8>
+      : memref<?x?x8x32xbf16>, memref<?x?x4x32xbf16>, memref<?x?x4x16xbf16>, memref<?x?x8x16xbf16>, memref<?xi8>
   return
 }
 
