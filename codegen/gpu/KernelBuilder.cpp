@@ -100,7 +100,7 @@ Expr msa::gpu::detail::binary(Binary kind, const Expr &a, const Expr &b) {
   llvm_unreachable("unknown operator");
 }
 
-Expr msa::gpu::operator!(const Expr &condition) { return condition ^ condition.like(1); }
+Expr msa::gpu::logicalNot(const Expr &condition) { return condition ^ condition.like(1); }
 
 Expr msa::gpu::operator-(const Expr &a) {
   KernelBuilder &k = a.builder();
@@ -145,8 +145,7 @@ KernelBuilder::KernelBuilder(ModuleOp module, StringRef name, const GPUTarget &t
   }
   Block *entry = function.addEntryBlock(b);
   b.setInsertionPointToStart(entry);
-  entryEnd = LLVM::ReturnOp::create(b, loc, ValueRange());
-  b.setInsertionPoint(entryEnd);
+  b.setInsertionPoint(LLVM::ReturnOp::create(b, loc, ValueRange()));
 }
 
 llvm::Expected<int64_t> KernelBuilder::finish() {
@@ -161,12 +160,12 @@ llvm::Expected<int64_t> KernelBuilder::finish() {
 Expr KernelBuilder::atEntry(Expr &cache, function_ref<Expr()> make) {
   if (!cache) {
     OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(&function.getBody().front());
-    // Behind the values that stand there already: they may be used.
-    for (Expr *other : {&threadValue, &laneValue, &warpValue, &warpgroupValue, &sharedBaseValue})
-      if (*other && other != &cache && b.getInsertionPoint()->isBeforeInBlock(other->value().getDefiningOp()->getNextNode()))
-        b.setInsertionPointAfter(other->value().getDefiningOp());
+    if (lastAtEntry)
+      b.setInsertionPointAfter(lastAtEntry);
+    else
+      b.setInsertionPointToStart(&function.getBody().front());
     cache = make();
+    lastAtEntry = cache.value().getDefiningOp();
   }
   return cache;
 }
@@ -201,6 +200,14 @@ Expr KernelBuilder::scalar64(unsigned index) {
 
 Expr KernelBuilder::scalar(unsigned index) { return toI32(scalar64(index)); }
 Expr KernelBuilder::tiles64() { return wrap(function.getBody().getArgument(signature.buffers + signature.scalars)); }
+
+Expr KernelBuilder::evaluate(const Term &term) {
+  Expr product = constant64(term.factor);
+  for (uint32_t index : term.scalars)
+    product = product * scalar64(index);
+  return (product + (term.divisor - 1)) / term.divisor * term.multiplier;
+}
+
 Value KernelBuilder::workspace() { return function.getBody().getArgument(signature.buffers + signature.scalars + 1); }
 
 Value KernelBuilder::tensorMap(unsigned index) {

@@ -21,6 +21,7 @@
 #define MSA_CODEGEN_GPU_KERNELBUILDER_H
 
 #include "codegen/gpu/EmitPTX.h"
+#include "codegen/gpu/Launch.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
@@ -101,7 +102,7 @@ MSA_GPU_OPERATOR(!=, NotEqual)
 #undef MSA_GPU_OPERATOR
 template <typename T> Expr operator>(const Expr &a, const T &b) { return detail::binary(detail::Binary::Less, a.like(b), a); }
 template <typename T> Expr operator>=(const Expr &a, const T &b) { return detail::binary(detail::Binary::LessEqual, a.like(b), a); }
-Expr operator!(const Expr &condition);
+Expr logicalNot(const Expr &condition); ///< of an i1
 Expr operator-(const Expr &a);
 template <typename T> Expr &operator+=(Expr &a, const T &b) { return a = a + b; }
 template <typename T> Expr &operator-=(Expr &a, const T &b) { return a = a - b; }
@@ -189,6 +190,8 @@ public:
   Expr scalar64(unsigned index);  ///< i64
   Expr scalar(unsigned index);    ///< i32: for what is known to fit
   Expr tiles64();
+  /// i64: what the runtime makes of a term of the launch table.
+  Expr evaluate(const Term &term);
   mlir::Value workspace();
   mlir::Value tensorMap(unsigned index);
 
@@ -337,6 +340,7 @@ private:
       for (auto &element : variable)
         addSlots(element, out);
   }
+  /// Makes a value once, at the function's beginning.
   Expr atEntry(Expr &cache, llvm::function_ref<Expr()> make);
   mlir::Value sharedBase();
 
@@ -346,7 +350,7 @@ private:
   GPUTarget target;
   Signature signature;
   mlir::LLVM::LLVMFuncOp function;
-  mlir::Operation *entryEnd = nullptr; ///< values of the whole function stand before it
+  mlir::Operation *lastAtEntry = nullptr; ///< the last of the values that the whole function may use
   int64_t plannedShared = 0;
   std::optional<Slab> anchorSlab;
   Expr threadValue, laneValue, warpValue, warpgroupValue, clusterRankValue, sharedBaseValue;

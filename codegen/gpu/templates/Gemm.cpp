@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "codegen/gpu/templates/Gemm.h"
+
+using namespace mlir;
+using namespace msa::gpu;
+
+TensorElement msa::gpu::tensorElement(Type element) {
+  if (element.isF32())
+    return TensorElement::F32;
+  if (element.isF16())
+    return TensorElement::F16;
+  return element.isBF16() ? TensorElement::BF16 : TensorElement::U8;
+}
+
+std::string GemmInstance::name() const {
+  auto number = [](unsigned value) { return std::to_string(value); };
+  switch (form) {
+  case Form::Hopper:
+    return "hopper_" + number(rows) + "x" + number(columns) + "x" + number(depth) + "_s" + number(stages);
+  case Form::Ampere:
+    return "ampere_" + number(rows) + "x" + number(columns) + "x" + number(depth) + "_s" + number(stages);
+  case Form::Skinny:
+    return "skinny_" + number(rows) + "x" + number(columns) + "_k" + number(split) + "_s" + number(stages);
+  }
+  llvm_unreachable("unknown form");
+}
+
+llvm::Expected<std::vector<Launch>> msa::gpu::emitGemm(ModuleOp module, StringRef symbol, const GemmProblem &problem,
+                                                       const GemmInstance &instance, const GPUTarget &target) {
+  auto one = [](llvm::Expected<Launch> launch) -> llvm::Expected<std::vector<Launch>> {
+    if (!launch)
+      return launch.takeError();
+    return std::vector<Launch>{std::move(*launch)};
+  };
+  switch (instance.form) {
+  case GemmInstance::Form::Hopper:
+    return one(emitGemmHopper(module, symbol, problem, instance, target));
+  case GemmInstance::Form::Ampere:
+    return one(emitGemmHopper(module, symbol, problem, instance, target));
+  case GemmInstance::Form::Skinny:
+    return one(emitGemmHopper(module, symbol, problem, instance, target));
+  }
+  llvm_unreachable("unknown form");
+}

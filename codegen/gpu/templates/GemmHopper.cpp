@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//===- GemmHopper.cpp - products by wgmma and TMA -------------------------===//
+//
+// A CTA computes tiles of `rows` x `columns`, one after the other. One thread of the producer warpgroup walks all of the tiles' slabs of K and keeps a
+// ring of stages filled; each consumer warpgroup multiplies 64 rows of the tile and writes them. The producer runs ahead into the next tile while
+// consumers write.
+//
+//   producer                          consumer
+//   for tile, for slab:               for tile:
+//     wait for an empty stage           sums = 0
+//     load lhs and rhs slabs            for slab: wait for a full stage; sums += lhs slab x rhs slab; release the stage before
+//                                       epilogue, store
+//
+// One group of wgmma stays in flight over the loop's edge, so that the tensor cores have the next one queued: a stage is released when
+// the next stage's group was issued. Weights come as their panels, N-major with a 32-byte swizzle: a box of `columns / 16` panels lands as
+// one operand. f8E4M3FN sums lose bits inside the tensor core, and are added to f32 registers every 128 of K.
+//
+// Tiles go down a group of 16 blocks of rows before they go right: a wave of CTAs shares panels of weights and rows of lhs in L2.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/gpu/Fragments.h"
+#include "codegen/gpu/Pipeline.h"
+#include "codegen/gpu/templates/Gemm.h"
+
+using namespace mlir;
+using namespace msa::gpu;
+
+namespace {
+
+constexpr int64_t rowBlocksPerGroup = 16;
+
+class GemmHopper {
+public:
+  GemmHopper(KernelBuilder &k, const GemmProblem &problem, const GemmInstance &instance)
+      : k(k), problem(problem), instance(instance), type(multiplicand(problem.element)), bytes(type == Multiplicand::E4M3 ? 1 : 2),
+        lhs{Major::K, instance.rows, instance.depth, bytes, 128},
+        rhs(bytes == 2 ? SharedMatrix{Major::MN, instance.columns, instance.depth, bytes, 32}
+                       : SharedMatrix{Major::K, instance.columns, instance.depth, bytes, 128}),
+        consumers(instance.rows / 64), ring(k, instance.stages, {lhs.bytes(), rhs.bytes()}, 4 * consumers) {}
+
+  void emit() {
+    rows = k.toI32(k.evaluate(problem.rows));
+    rowBlocks = k.ceilDiv(rows, instance.rows);
+    columnBlocks = (problem.n + instance.columns - 1) / instance.columns;
+    slabs = (problem.k + instance.depth - 1) / instance.depth;
+    initBarriers(k, {&ring});
+    bool giveRegisters = consumers == 2;
+    k.roles({{1, giveRegisters ? 40u : 0u, [&](Expr) { k.ifThen(k.thread() == 0, [&] { produce(); }); }},
+             {consumers, giveRegisters ? 232u : 0u, [&](Expr warpgroup) { consume(warpgroup); }}});
+  }
+
+private:
+  struct Tile {
+    Expr row, column; ///< of its first element
+  };
+
+  void forTiles(State state, function_ref<void(Tile)> body) {
+    k.forTiles(rowBlocks * columnBlocks, state, [&](Expr tile) {
+      Expr group = tile / (rowBlocksPerGroup * columnBlocks), rest = tile % (rowBlocksPerGroup * columnBlocks);
+      Expr height = k.min(rowBlocks - group * rowBlocksPerGroup, k.constant(rowBlocksPerGroup));
+      body({(group * rowBlocksPerGroup + rest % height) * instance.rows, rest / height * instance.columns});
+    });
+  }
+
+  void produce() {
+    Cursor at = ring.begin();
+    forTiles(State(at), [&](Tile tile) {
+      k.forLoop(k.constant(slabs), State(at), [&](Expr slab) {
+        Expr depth = slab * instance.depth;
+        ring.acquire(at);
+        loadTile(k, ring.part(at, 0), k.tensorMap(0), {depth, tile.row}, ring.full(at));
+        if (rhs.major == Major::MN)
+          loadTile(k, ring.part(at, 1), k.tensorMap(1), {k.constant(0), depth, tile.column / 16}, ring.full(at));
+        else
+          loadTile(k, ring.part(at, 1), k.tensorMap(1), {depth, tile.column}, ring.full(at));
+        at.advance();
+      });
+    });
+  }
+
+  void consume(Expr warpgroup) {
+    EpilogueStore epilogue(k, problem.epilogue, problem.extras, problem.output, problem.result, problem.n);
+    bool whole = problem.n % instance.columns == 0;
+    Cursor at = ring.begin();
+    forTiles(State(at), [&](Tile tile) {
+      Fragment sums(k, instance.columns);
+      if (type == Multiplicand::E4M3)
+        multiplyPromoting(sums, warpgroup, at);
+      else
+        multiply(sums, warpgroup, at);
+      epilogue.store(sums, tile.row + warpgroup * 64 + k.warpInGroup() * 16, rows, tile.column, whole);
+    });
+  }
+
+  /// Issues sums += lhs slab x rhs slab for the stage at `at`.
+  void issue(Fragment &sums, Expr warpgroup, const Cursor &at, bool add) {
+    Operand a(k, lhs, ring.part(at, 0) + warpgroup * static_cast<int>(lhs.offset(64, 0))), b(k, rhs, ring.part(at, 1));
+    wgmmaFence(k);
+    for (unsigned step = 0; step < lhs.steps(); ++step)
+      wgmma(k, sums, type, a, b, step, add || step > 0);
+    wgmmaCommit(k);
+  }
+
+  void multiply(Fragment &sums, Expr warpgroup, Cursor &at) {
+    Cursor before = at;
+    k.pin(sums);
+    k.forLoop(k.constant(slabs), State(sums, at, before), [&](Expr slab) {
+      ring.wait(at);
+      issue(sums, warpgroup, at, true);
+      wgmmaWait(k, 1);
+      ring.releaseIf(slab != 0, before);
+      before = at;
+      at.advance();
+    });
+    wgmmaWait(k, 0);
+    k.pin(sums);
+    ring.release(before);
+  }
+
+  void multiplyPromoting(Fragment &sums, Expr warpgroup, Cursor &at) {
+    k.forLoop(k.constant(slabs), State(sums, at), [&](Expr) {
+      Fragment part(k, instance.columns);
+      ring.wait(at);
+      issue(part, warpgroup, at, false);
+      wgmmaWait(k, 0);
+      k.pin(part);
+      ring.release(at);
+      for (unsigned i = 0; i < sums.size(); ++i)
+        sums[i] += part[i];
+      at.advance();
+    });
+  }
+
+  KernelBuilder &k;
+  const GemmProblem &problem;
+  const GemmInstance &instance;
+  Multiplicand type;
+  unsigned bytes;
+  SharedMatrix lhs, rhs;
+  unsigned consumers;
+  Ring ring;
+  Expr rows, rowBlocks;
+  int64_t columnBlocks = 0, slabs = 0;
+};
+
+} // namespace
+
+llvm::Expected<Launch> msa::gpu::emitGemmHopper(ModuleOp module, StringRef symbol, const GemmProblem &problem, const GemmInstance &instance,
+                                                const GPUTarget &target) {
+  unsigned threads = 128 * (1 + instance.rows / 64);
+  KernelBuilder k(module, symbol, target,
+                  {.buffers = problem.buffers, .scalars = problem.scalars, .tensorMaps = 2, .threads = threads}, module.getLoc());
+  GemmHopper(k, problem, instance).emit();
+  llvm::Expected<int64_t> shared = k.finish();
+  if (!shared)
+    return shared.takeError();
+
+  Launch launch;
+  launch.symbol = symbol.str();
+  Term rowBlocks = problem.rows;
+  rowBlocks.divisor *= instance.rows;
+  rowBlocks.multiplier = (problem.n + instance.columns - 1) / instance.columns;
+  launch.grid[0] = rowBlocks;
+  launch.persistent = 1;
+  launch.block = threads;
+  launch.dynamicShared = *shared;
+  int64_t size = problem.element.getIntOrFloatBitWidth() / 8;
+  TensorElement element = tensorElement(problem.element);
+  launch.tensorMaps.push_back({problem.lhs, element, {Term::constant(problem.k), problem.rows}, {Term::constant(problem.k * size)},
+                               {instance.depth, instance.rows}, 128});
+  int64_t panels = (problem.n + 15) / 16;
+  if (size == 2)
+    launch.tensorMaps.push_back({problem.rhs, element, {Term::constant(16), Term::constant(problem.k), Term::constant(panels)},
+                                 {Term::constant(32), Term::constant(problem.k * 32)}, {16, instance.depth, instance.columns / 16}, 32});
+  else
+    launch.tensorMaps.push_back({problem.rhs, element, {Term::constant(problem.k), Term::constant(panels * 16)}, {Term::constant(problem.k)},
+                                 {instance.depth, instance.columns}, 128});
+  return launch;
+}
