@@ -5,6 +5,7 @@
 #include "codegen/artifact/Writer.h"
 #include "codegen/cpu/Emit.h"
 #include "codegen/cpu/Passes.h"
+#include "codegen/gpu/Passes.h"
 #include "dialect/exec/ExecDialect.h"
 #include "dialect/kernel/KernelDialect.h"
 #include "dialect/onnx/Import.h"
@@ -29,6 +30,7 @@ void Compiler::registerDialects(DialectRegistry &registry) {
                   tensor::TensorDialect, arith::ArithDialect, math::MathDialect, cf::ControlFlowDialect, memref::MemRefDialect,
                   scf::SCFDialect, vector::VectorDialect, LLVM::LLVMDialect>();
   cpu::registerEmission(registry);
+  gpu::registerEmission(registry);
 }
 
 namespace {
@@ -109,14 +111,17 @@ LogicalResult Compiler::runTo(Stage stage) {
   return success();
 }
 
-FailureOr<OwningOpRef<ModuleOp>> Compiler::lowerKernels(const cpu::CPUTarget &target) {
+FailureOr<OwningOpRef<ModuleOp>> Compiler::lowerKernels(const Target &target) {
   OwningOpRef<ModuleOp> kernels = cpu::cloneKernels(*module);
   PassManager manager(&context);
-  cpu::buildLowerKernelsPipeline(manager, target);
+  if (const gpu::GPUTarget *gpuTarget = target.getGPU())
+    gpu::buildLowerKernelsPipeline(manager, *gpuTarget);
+  else
+    cpu::buildLowerKernelsPipeline(manager, *target.getCPU());
   ScopedDiagnosticHandler remarks(&context, [&](Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() != DiagnosticSeverity::Remark)
       return failure();
-    report.remarks.push_back(target.name + ": " + diagnostic.str());
+    report.remarks.push_back(target.name() + ": " + diagnostic.str());
     return success();
   });
   if (failed(manager.run(*kernels)))
@@ -125,17 +130,69 @@ FailureOr<OwningOpRef<ModuleOp>> Compiler::lowerKernels(const cpu::CPUTarget &ta
 }
 
 LogicalResult Compiler::checkKernels() {
-  for (const cpu::CPUTarget &target : options.targets)
-    if (failed(lowerKernels(target)))
-      return failure();
-  return success();
+  // Each target's errors, each once: the CPU's levels have the same.
+  bool supported = true, cpuFailed = false;
+  for (const Target &target : options.targets) {
+    if (cpuFailed && target.getCPU())
+      continue;
+    if (succeeded(lowerKernels(target)))
+      continue;
+    supported = false;
+    cpuFailed |= target.getCPU() != nullptr;
+  }
+  return success(supported);
 }
 
+static llvm::Error notLowered(const Target &target) { return llvm::createStringError("kernels could not be lowered for " + target.name()); }
+
 llvm::Expected<std::string> Compiler::emitText(Stage stage) {
-  FailureOr<OwningOpRef<ModuleOp>> kernels = lowerKernels(options.targets.front());
+  bool wantsGPU = stage == Stage::PTX;
+  auto target = llvm::find_if(options.targets, [&](const Target &candidate) { return wantsGPU == (candidate.getGPU() != nullptr); });
+  if (target == options.targets.end())
+    return llvm::createStringError(wantsGPU ? "there is no GPU among the targets: expected --target=cuda:sm_90 or the like"
+                                            : "there is no processor among the targets: expected --emit=ptx for a GPU");
+  FailureOr<OwningOpRef<ModuleOp>> kernels = lowerKernels(*target);
   if (failed(kernels))
-    return llvm::createStringError("kernels could not be lowered for " + options.targets.front().name);
-  return cpu::emitText(**kernels, options.targets.front(), stage == Stage::LLVM ? cpu::TextKind::LLVM : cpu::TextKind::Assembly);
+    return notLowered(*target);
+  if (wantsGPU)
+    return gpu::emitPTX(**kernels, *target->getGPU());
+  return cpu::emitText(**kernels, *target->getCPU(), stage == Stage::LLVM ? cpu::TextKind::LLVM : cpu::TextKind::Assembly);
+}
+
+llvm::Expected<ArtifactVariant> Compiler::makeVariant(const Target &target) {
+  FailureOr<OwningOpRef<ModuleOp>> kernels = lowerKernels(target);
+  if (failed(kernels))
+    return notLowered(target);
+  ArtifactVariant variant;
+  variant.name = target.name();
+  if (const cpu::CPUTarget *processor = target.getCPU()) {
+    cpu::EmitOptions emitOptions;
+    emitOptions.threads = options.threads;
+    llvm::Expected<std::vector<char>> object = cpu::emitSharedObject(**kernels, *processor, emitOptions);
+    if (!object)
+      return object.takeError();
+    variant.sharedObject = std::move(*object);
+    return variant;
+  }
+  GPUCode &code = variant.gpu.emplace();
+  FailureOr<std::vector<gpu::LaunchTable>> tables = gpu::collectLaunchTables(**kernels);
+  if (failed(tables))
+    return notLowered(target);
+  code.tables = std::move(*tables);
+  llvm::Expected<std::string> ptx = gpu::emitPTX(**kernels, *target.getGPU());
+  if (!ptx)
+    return ptx.takeError();
+  code.ptx = std::move(*ptx);
+  if (!options.cubins)
+    return variant;
+  std::optional<std::string> ptxas = gpu::findPtxas();
+  if (!ptxas)
+    return llvm::createStringError("cubins need ptxas, which is neither on PATH nor in CUDA_HOME: set MSA_PTXAS, or do without them");
+  llvm::Expected<gpu::Assembly> assembly = gpu::assemble(code.ptx, *target.getGPU(), *ptxas);
+  if (!assembly)
+    return assembly.takeError();
+  code.cubins.push_back({static_cast<uint32_t>(target.getGPU()->sm), std::move(assembly->cubin)});
+  return variant;
 }
 
 static llvm::Expected<std::string> readFile(StringRef path) {
@@ -164,20 +221,15 @@ llvm::Error Compiler::writeArtifact(StringRef path) {
   contents.provenance.emplace_back("compiler", "msac " MSA_COMPILER_VERSION);
   std::string targets;
   // A program that only moves bytes has no kernel, and runs anywhere.
-  ArrayRef<cpu::CPUTarget> variants = options.targets;
+  ArrayRef<Target> variants = options.targets;
   if (report.kernels.empty())
     variants = {};
-  for (const cpu::CPUTarget &target : variants) {
-    FailureOr<OwningOpRef<ModuleOp>> kernels = lowerKernels(target);
-    if (failed(kernels))
-      return llvm::createStringError("kernels could not be lowered for " + target.name);
-    cpu::EmitOptions emitOptions;
-    emitOptions.threads = options.threads;
-    llvm::Expected<std::vector<char>> object = cpu::emitSharedObject(**kernels, target, emitOptions);
-    if (!object)
-      return object.takeError();
-    contents.variants.push_back({target.name, std::move(*object)});
-    targets += (targets.empty() ? "" : ",") + target.name;
+  for (const Target &target : variants) {
+    llvm::Expected<ArtifactVariant> variant = makeVariant(target);
+    if (!variant)
+      return variant.takeError();
+    contents.variants.push_back(std::move(*variant));
+    targets += (targets.empty() ? "" : ",") + target.name();
   }
   contents.provenance.emplace_back("targets", targets);
   for (const std::string &input : options.inputs) {

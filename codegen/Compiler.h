@@ -5,7 +5,7 @@
 #ifndef MSA_CODEGEN_COMPILER_H
 #define MSA_CODEGEN_COMPILER_H
 
-#include "codegen/cpu/CPUTarget.h"
+#include "codegen/Target.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/Support/Error.h"
@@ -15,15 +15,18 @@
 
 namespace msa {
 
+struct ArtifactVariant;
+
 /// How far to go.
-enum class Stage { Onnx, MSA, Linalg, Exec, LLVM, Assembly, Artifact };
+enum class Stage { Onnx, MSA, Linalg, Exec, LLVM, Assembly, PTX, Artifact };
 
 struct CompileOptions {
   std::vector<std::string> inputs;           ///< .onnx files, each an entry named after its stem
   std::string tokenizer;                     ///< path of a tokenizer.json to carry, or empty
   std::string modelConfig;                   ///< path of an msa.json to carry, or empty
   std::string testVectors;                   ///< folder of ONNX test data to carry (codegen/artifact/TestVectors.h), or empty
-  std::vector<cpu::CPUTarget> targets;       ///< best first
+  std::vector<Target> targets;               ///< best first
+  bool cubins = false;                       ///< carry what ptxas makes of each GPU's PTX as well
   std::string dumpDirectory;                 ///< IR after every pass goes there, unless empty
   bool report = false;                       ///< collect CompileReport::rewrites
   unsigned threads = 0;                      ///< of the code generator; 0: one per core. Never changes the output
@@ -62,7 +65,7 @@ public:
   /// Whether every target has code for every kernel: lowers them, and drops the result. After runTo(Exec).
   mlir::LogicalResult checkKernels();
 
-  /// LLVM IR or assembly of the first target. After runTo(Exec).
+  /// LLVM IR or assembly of the first target, a processor, or PTX of the first GPU. After runTo(Exec).
   llvm::Expected<std::string> emitText(Stage stage);
   /// After runTo(Exec).
   llvm::Error writeArtifact(llvm::StringRef path);
@@ -70,7 +73,8 @@ public:
   const CompileReport &getReport() const { return report; }
 
 private:
-  mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> lowerKernels(const cpu::CPUTarget &target);
+  mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> lowerKernels(const Target &target);
+  llvm::Expected<ArtifactVariant> makeVariant(const Target &target);
 
   mlir::MLIRContext &context;
   CompileOptions options;

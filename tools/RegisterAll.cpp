@@ -2,6 +2,7 @@
 
 #include "tools/RegisterAll.h"
 #include "codegen/cpu/Passes.h"
+#include "codegen/gpu/Passes.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/InitAllPasses.h"
@@ -19,4 +20,5 @@ void msa::registerAllPasses() {
   registerMSAPasses();
   registerPipelines();
   cpu::registerMSACPUPasses();
+  gpu::registerMSAGPUPasses();
 }

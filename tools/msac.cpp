@@ -29,6 +29,7 @@ struct Arguments {
   std::string testVectors;
   std::string dumpDirectory;
   unsigned threads = 0;
+  bool cubins = false;
   bool check = false;
   bool json = false;
   bool report = false;
@@ -37,7 +38,7 @@ struct Arguments {
 
 const std::vector<std::pair<std::string, msa::Stage>> kStages = {
     {"onnx", msa::Stage::Onnx}, {"msa", msa::Stage::MSA},      {"linalg", msa::Stage::Linalg},  {"exec", msa::Stage::Exec},
-    {"llvm", msa::Stage::LLVM}, {"asm", msa::Stage::Assembly}, {"artifact", msa::Stage::Artifact}};
+    {"llvm", msa::Stage::LLVM}, {"asm", msa::Stage::Assembly}, {"ptx", msa::Stage::PTX}, {"artifact", msa::Stage::Artifact}};
 
 int usage(const std::string &message) {
   llvm::errs() << "msac: " << message << "\nmsac: see 'msac --help'\n";
@@ -95,8 +96,9 @@ int main(int argc, char **argv) {
   app.set_version_flag("--version", "msac " MSA_COMPILER_VERSION);
   app.add_option("inputs", arguments.inputs, "ONNX files, each an entry named after its stem, or one folder")->required();
   app.add_option("-o,--output", arguments.output, "where the result goes ('-': standard output, for text)");
-  app.add_option("--target", arguments.targets, "processor variants to carry, best first")->capture_default_str();
-  app.add_option("--emit", arguments.emit, "how far to go: onnx, msa, linalg, exec (IR), llvm, asm (of the first target) or artifact")->capture_default_str();
+  app.add_option("--target", arguments.targets, "processor levels and GPUs to carry, best first")->capture_default_str();
+  app.add_flag("--cubin", arguments.cubins, "carry what ptxas makes of each GPU's PTX as well, so that the driver need not compile it");
+  app.add_option("--emit", arguments.emit, "how far to go: onnx, msa, linalg, exec (IR), llvm, asm (of the first processor), ptx (of the first GPU) or artifact")->capture_default_str();
   app.add_flag("--check", arguments.check, "only say whether everything is supported: every node that is not, with the reason");
   app.add_flag("--json", arguments.json, "print the result of --check as JSON");
   app.add_option("--tokenizer", arguments.tokenizer, "a tokenizer.json to carry");
@@ -115,24 +117,25 @@ int main(int argc, char **argv) {
 
   auto stage = std::find_if(kStages.begin(), kStages.end(), [&](const auto &entry) { return entry.first == arguments.emit; });
   if (stage == kStages.end())
-    return usage("expected --emit to be onnx, msa, linalg, exec, llvm, asm or artifact, but got '" + arguments.emit + "'");
+    return usage("expected --emit to be onnx, msa, linalg, exec, llvm, asm, ptx or artifact, but got '" + arguments.emit + "'");
   msa::CompileOptions options;
   options.tokenizer = arguments.tokenizer;
   options.testVectors = arguments.testVectors;
   options.dumpDirectory = arguments.dumpDirectory;
   options.threads = arguments.threads;
+  options.cubins = arguments.cubins;
   options.report = arguments.report;
   llvm::SmallVector<llvm::StringRef> names;
   llvm::StringRef(arguments.targets).split(names, ',');
   for (llvm::StringRef name : names) {
-    std::optional<msa::cpu::CPUTarget> target = msa::cpu::CPUTarget::get(name.trim());
+    std::optional<msa::Target> target = msa::Target::get(name.trim());
     if (!target) {
       std::string known;
-      for (llvm::StringRef candidate : msa::cpu::CPUTarget::names())
-        known += (known.empty() ? "" : ", ") + candidate.str();
+      for (const std::string &candidate : msa::Target::names())
+        known += (known.empty() ? "" : ", ") + candidate;
       return usage("expected --target to name variants of " + known + ", but got '" + name.str() + "'");
     }
-    if (llvm::any_of(options.targets, [&](const msa::cpu::CPUTarget &known) { return known.name == target->name; }))
+    if (llvm::any_of(options.targets, [&](const msa::Target &known) { return known.name() == target->name(); }))
       return usage("--target names '" + name.str() + "' twice");
     options.targets.push_back(*target);
   }

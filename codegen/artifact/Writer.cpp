@@ -9,6 +9,7 @@
 #include "codegen/artifact/Writer.h"
 #include "codegen/artifact/ConstantBytes.h"
 #include "codegen/artifact/EntryProgram.h"
+#include "codegen/artifact/GPUProgram.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
@@ -26,6 +27,7 @@ namespace {
 
 constexpr uint64_t kHeaderSize = 64, kAlignment = 64, kPage = 4096;
 constexpr uint32_t kVersionMajor = 1, kVersionMinor = 0;
+constexpr uint32_t kVersionMinorOfGPUs = 1; // written where there is a GPU variant, so that older loaders still read all others
 
 using Digest = std::array<uint8_t, 16>;
 
@@ -93,8 +95,24 @@ llvm::Error msa::writeArtifact(ModuleOp module, const ArtifactContents &contents
     ArrayRef<char> bytes; // of all but weights
   };
   std::vector<Source> sources;
-  for (const ArtifactVariant &variant : contents.variants)
-    sources.push_back({schema::SegmentKind::KERNELS, variant.name, ArrayRef<char>(variant.sharedObject)});
+  std::vector<uint32_t> variantSegment;
+  std::vector<std::vector<uint32_t>> cubinSegments;
+  bool anyGPU = false;
+  for (const ArtifactVariant &variant : contents.variants) {
+    variantSegment.push_back(sources.size());
+    std::vector<uint32_t> &cubins = cubinSegments.emplace_back();
+    if (!variant.gpu) {
+      sources.push_back({schema::SegmentKind::KERNELS, variant.name, ArrayRef<char>(variant.sharedObject)});
+      continue;
+    }
+    anyGPU = true;
+    // The NUL that ends a std::string ends the text.
+    sources.push_back({schema::SegmentKind::PTX, variant.name, ArrayRef<char>(variant.gpu->ptx.c_str(), variant.gpu->ptx.size() + 1)});
+    for (const GPUCode::Cubin &cubin : variant.gpu->cubins) {
+      cubins.push_back(sources.size());
+      sources.push_back({schema::SegmentKind::CUBIN, variant.name, ArrayRef<char>(cubin.bytes)});
+    }
+  }
   if (!contents.tokenizer.empty())
     sources.push_back({schema::SegmentKind::TOKENIZER, "tokenizer.json", ArrayRef<char>(contents.tokenizer.data(), contents.tokenizer.size())});
   if (!contents.modelConfig.empty())
@@ -146,8 +164,20 @@ llvm::Error msa::writeArtifact(ModuleOp module, const ArtifactContents &contents
     }
     auto segmentVector = builder.CreateVector(segments);
     std::vector<flatbuffers::Offset<schema::Variant>> variants;
-    for (size_t i = 0; i < contents.variants.size(); ++i)
-      variants.push_back(schema::CreateVariant(builder, builder.CreateString(contents.variants[i].name), i));
+    for (auto [i, variant] : llvm::enumerate(contents.variants)) {
+      auto name = builder.CreateString(variant.name);
+      if (!variant.gpu) {
+        variants.push_back(schema::CreateVariant(builder, name, variantSegment[i]));
+        continue;
+      }
+      auto kernels = buildGPUKernels(builder, module, variant.gpu->tables);
+      if (!kernels)
+        return kernels.takeError();
+      std::vector<flatbuffers::Offset<schema::Cubin>> cubins;
+      for (auto [cubin, segment] : llvm::zip(variant.gpu->cubins, cubinSegments[i]))
+        cubins.push_back(schema::CreateCubin(builder, cubin.sm, segment));
+      variants.push_back(schema::CreateVariant(builder, name, variantSegment[i], *kernels, builder.CreateVector(cubins)));
+    }
     auto variantVector = builder.CreateVector(variants);
     llvm::Expected<ProgramOffsets> program = buildProgram(builder, module, tables);
     if (!program)
@@ -159,7 +189,7 @@ llvm::Error msa::writeArtifact(ModuleOp module, const ArtifactContents &contents
     }
     auto provenanceVector = builder.CreateVector(provenance);
     auto fingerprintVector = builder.CreateVector(fingerprintBytes.data(), fingerprintBytes.size());
-    auto root = schema::CreateProgram(builder, kVersionMajor, kVersionMinor, segmentVector, variantVector, program->kernels,
+    auto root = schema::CreateProgram(builder, kVersionMajor, anyGPU ? kVersionMinorOfGPUs : kVersionMinor, segmentVector, variantVector, program->kernels,
                                       program->constants, program->entries, provenanceVector, fingerprintVector);
     schema::FinishProgramBuffer(builder, root);
     auto *data = reinterpret_cast<const char *>(builder.GetBufferPointer());

@@ -3,17 +3,31 @@
 #ifndef MSA_CODEGEN_ARTIFACT_WRITER_H
 #define MSA_CODEGEN_ARTIFACT_WRITER_H
 
+#include "codegen/gpu/Launch.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/Support/Error.h"
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace msa {
 
-/// Code of one processor variant.
+/// Code for one GPU.
+struct GPUCode {
+  struct Cubin {
+    uint32_t sm; ///< compute capability times ten
+    std::vector<char> bytes;
+  };
+  std::string ptx;                      ///< without a NUL at its end
+  std::vector<gpu::LaunchTable> tables; ///< one for each `exec.kernel`, in any order
+  std::vector<Cubin> cubins;
+};
+
+/// Code of one variant: a processor's shared object, or a GPU's text.
 struct ArtifactVariant {
   std::string name;
   std::vector<char> sharedObject;
+  std::optional<GPUCode> gpu;
 };
 
 /// What an artifact holds beside the program.

@@ -5,6 +5,7 @@
 
 #include "codegen/cpu/Emit.h"
 #include "codegen/cpu/Passes.h"
+#include "codegen/gpu/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -21,7 +22,7 @@ namespace cl = llvm::cl;
 static cl::opt<std::string> input(cl::Positional, cl::desc("FILE.mlir"), cl::init("-"));
 static cl::opt<std::string> output("o", cl::desc("where to write"), cl::value_desc("file"), cl::init("-"));
 static cl::opt<std::string> variant("variant", cl::desc("processor variant"), cl::init("x86-64-v3"));
-static cl::opt<std::string> emit("emit", cl::desc("mlir, llvm, asm or so"), cl::init("so"));
+static cl::opt<std::string> emit("emit", cl::desc("mlir, llvm, asm, so or, for a GPU, ptx"), cl::init("so"));
 static cl::opt<unsigned> jobs("jobs", cl::desc("threads for LLVM, 0 for one per core"), cl::init(0));
 
 static LogicalResult run() {
@@ -30,14 +31,16 @@ static LogicalResult run() {
                   cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect,
                   memref::MemRefDialect, scf::SCFDialect, vector::VectorDialect>();
   msa::cpu::registerEmission(registry);
+  msa::gpu::registerEmission(registry);
   MLIRContext context(registry);
   DefaultTimingManager timing;
   applyDefaultTimingManagerCLOptions(timing);
   TimingScope scope = timing.getRootScope();
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(input, &context);
   std::optional<msa::cpu::CPUTarget> target = msa::cpu::CPUTarget::get(variant);
-  if (!module || !target) {
-    if (!target)
+  std::optional<msa::gpu::GPUTarget> gpuTarget = msa::gpu::getGPUTarget(variant);
+  if (!module || (!target && !gpuTarget)) {
+    if (module)
       llvm::errs() << "kernel-runner: unknown variant '" << variant << "'\n";
     return failure();
   }
@@ -46,7 +49,10 @@ static LogicalResult run() {
   manager.enableTiming(scope);
   if (failed(applyPassManagerCLOptions(manager)))
     return failure();
-  msa::cpu::buildLowerKernelsPipeline(manager, *target);
+  if (gpuTarget)
+    msa::gpu::buildLowerKernelsPipeline(manager, *gpuTarget);
+  else
+    msa::cpu::buildLowerKernelsPipeline(manager, *target);
   if (failed(manager.run(*kernels)))
     return failure();
 
@@ -63,13 +69,18 @@ static LogicalResult run() {
   };
   if (emit == "mlir") {
     kernels->print(file->os());
-  } else if (emit == "llvm" || emit == "asm") {
+  } else if (gpuTarget && emit == "ptx") {
+    llvm::Expected<std::string> text = msa::gpu::emitPTX(*kernels, *gpuTarget);
+    if (!text)
+      return report(text.takeError());
+    file->os() << *text;
+  } else if (target && (emit == "llvm" || emit == "asm")) {
     llvm::Expected<std::string> text =
         msa::cpu::emitText(*kernels, *target, emit == "llvm" ? msa::cpu::TextKind::LLVM : msa::cpu::TextKind::Assembly);
     if (!text)
       return report(text.takeError());
     file->os() << *text;
-  } else if (emit == "so") {
+  } else if (target && emit == "so") {
     llvm::Expected<std::vector<char>> bytes = msa::cpu::emitSharedObject(*kernels, *target, {jobs});
     if (!bytes)
       return report(bytes.takeError());
