@@ -14,6 +14,8 @@
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Transforms/WalkPatternRewriteDriver.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <cmath>
+#include <limits>
 
 using namespace mlir;
 using msa::cpu::MathFunctions;
@@ -158,11 +160,65 @@ Value expandPower(ImplicitLocOpBuilder &b, Value x, Value y) {
   return functions.pow(x, y);
 }
 
+Value constantLike(ImplicitLocOpBuilder &b, Type type, TypedAttr element) {
+  if (auto vector = dyn_cast<VectorType>(type))
+    return arith::ConstantOp::create(b, DenseElementsAttr::get(vector, Attribute(element)));
+  return arith::ConstantOp::create(b, element);
+}
+
+/// x to the power of y, signed, by squaring; products wrap. A power with a negative exponent is a fraction, of which the integer
+/// part is left: 1 or -1 where x is, else 0 (and 0 for x = 0).
+Value expandIntegerPower(ImplicitLocOpBuilder &b, Value x, Value y) {
+  auto element = cast<IntegerType>(getElementTypeOrSelf(x));
+  auto constant = [&](int64_t value) { return constantLike(b, x.getType(), b.getIntegerAttr(element, value)); };
+  auto compare = [&](arith::CmpIPredicate predicate, Value lhs, Value rhs) { return arith::CmpIOp::create(b, predicate, lhs, rhs); };
+  Value zero = constant(0), one = constant(1), minusOne = constant(-1);
+  Value result = one, square = x;
+  for (unsigned bit = 0; bit + 1 < element.getWidth(); ++bit) {
+    Value isSet = compare(arith::CmpIPredicate::ne, arith::AndIOp::create(b, y, constant(int64_t(1) << bit)), zero);
+    result = arith::SelectOp::create(b, isSet, arith::MulIOp::create(b, result, square), result);
+    square = arith::MulIOp::create(b, square, square);
+  }
+  Value isOdd = compare(arith::CmpIPredicate::ne, arith::AndIOp::create(b, y, one), zero);
+  Value ofMinusOne = arith::SelectOp::create(b, isOdd, minusOne, one);
+  Value inverse = arith::SelectOp::create(b, compare(arith::CmpIPredicate::eq, x, one), one,
+                                          arith::SelectOp::create(b, compare(arith::CmpIPredicate::eq, x, minusOne), ofMinusOne, zero));
+  return arith::SelectOp::create(b, compare(arith::CmpIPredicate::slt, y, zero), inverse, result);
+}
+
+/// The remainder of x / y with the sign of x, exactly, as C's fmod: f32 in, f32 out.
+///
+/// Long division in f64, 28 bits of the quotient at a time: each digit times y has at most 52 bits, so every step is exact, but
+/// that the quotient may have been rounded up to the next digit. The quotient of two f32 is below 2^277.
+Value expandRemainder(ImplicitLocOpBuilder &b, Value x, Value y) {
+  Type type = x.getType(), wide = withElement(type, b.getF64Type());
+  auto constant = [&](double value) { return constantLike(b, wide, b.getF64FloatAttr(value)); };
+  Value infinity = constant(std::numeric_limits<double>::infinity()), zero = constant(0);
+  Value divisor = math::AbsFOp::create(b, arith::ExtFOp::create(b, wide, y));
+  Value rest = math::AbsFOp::create(b, arith::ExtFOp::create(b, wide, x)), whole = rest;
+  for (int digit = 9; digit >= 0; --digit) {
+    Value unit = arith::MulFOp::create(b, divisor, constant(std::ldexp(1.0, 28 * digit)));
+    Value quotient = math::TruncOp::create(b, arith::DivFOp::create(b, rest, unit));
+    rest = math::FmaOp::create(b, arith::NegFOp::create(b, quotient), unit, rest);
+    Value tooFar = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, rest, zero);
+    rest = arith::SelectOp::create(b, tooFar, arith::AddFOp::create(b, rest, unit), rest);
+  }
+  // A finite number is its own remainder by infinity.
+  Value keeps = arith::AndIOp::create(b, arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, divisor, infinity),
+                                      arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, whole, infinity));
+  rest = arith::SelectOp::create(b, keeps, whole, rest);
+  return math::CopySignOp::create(b, arith::TruncFOp::create(b, type, rest), x);
+}
+
 /// What `op` computes on f32, or null.
 Value expand(ImplicitLocOpBuilder &b, Operation *op) {
   Value x = op->getOperand(0);
   MathFunctions functions(b, x);
   Type element = getElementTypeOrSelf(x);
+  if (isa<math::IPowIOp>(op))
+    return expandIntegerPower(b, x, op->getOperand(1));
+  if (isa<arith::RemFOp>(op))
+    return element.isF32() ? expandRemainder(b, x, op->getOperand(1)) : Value();
   if (auto clamp = dyn_cast<math::ClampFOp>(op)) {
     Value low = arith::MaximumFOp::create(b, clamp.getValue(), clamp.getMin());
     return arith::MinimumFOp::create(b, low, clamp.getMax());
@@ -214,11 +270,7 @@ struct ExpandMath : msa::cpu::impl::ExpandMathBase<ExpandMath> {
       widenHalf(op);
       if (isa<arith::ExtFOp, arith::TruncFOp>(op))
         stageConversion(op);
-      if (isa<arith::RemFOp>(op)) {
-        op->emitOpError("has no expansion for ") << op->getResult(0).getType();
-        failed = true;
-      }
-      if (!isa<math::MathDialect>(op->getDialect()) || isNative(op))
+      if (!isa<arith::RemFOp>(op) && (!isa<math::MathDialect>(op->getDialect()) || isNative(op)))
         continue;
       ImplicitLocOpBuilder b(op->getLoc(), op);
       Value value = expand(b, op);

@@ -146,8 +146,16 @@ static LogicalResult convertDiv(NodeContext &node) {
                         [](DimSpace &dims, ArrayRef<Dim> a) { return dims.divide(a[0], a[1]); });
 }
 
-/// The sign follows the divisor.
+/// The sign follows the divisor, also that of a zero among floats.
 static Value createFloorModulo(ScalarBuilder &b, Type element, Value x, Value y) {
+  if (!element.isInteger()) {
+    Value zero = b.constant(x.getType(), 0), rest = b.create<arith::RemFOp>(x, y);
+    Value differs = b.create<arith::XOrIOp>(b.compareFloat(arith::CmpFPredicate::OLT, rest, zero),
+                                            b.compareFloat(arith::CmpFPredicate::OLT, y, zero));
+    Value shifted = b.create<arith::SelectOp>(differs, b.create<arith::AddFOp>(rest, y), rest);
+    return b.create<arith::SelectOp>(b.compareFloat(arith::CmpFPredicate::OEQ, rest, zero),
+                                     b.create<math::CopySignOp>(zero, y), shifted);
+  }
   if (element.isUnsignedInteger())
     return b.create<arith::RemUIOp>(x, y);
   Type type = x.getType();
@@ -164,8 +172,8 @@ static LogicalResult convertMod(NodeContext &node) {
     return node.fail("remainder of integers by zero");
   if (isTruncated)
     return convertNumbers(node, createByType<arith::RemFOp, arith::RemSIOp, arith::RemUIOp>, nullptr);
-  if (!node.in(0).element.isInteger())
-    return node.fail("expected attribute 'fmod' to be 1 for floats, but got 0");
+  if (!node.in(0).element.isInteger() && node.opset < 28)
+    return node.fail("expected attribute 'fmod' to be 1 for floats before opset 28, but got 0");
   return convertNumbers(node, createFloorModulo,
                         [](DimSpace &dims, ArrayRef<Dim> a) { return dims.modulo(a[0], a[1]); });
 }

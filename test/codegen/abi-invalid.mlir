@@ -28,8 +28,10 @@ exec.kernel @unknown(%out: memref<?xi8>, %scratch: memref<?xi8>, %lo: index, %hi
   %v = memref.load %y[%c0] : memref<1xf32>
   // expected-error @+1 {{has no expansion for 'f32'}}
   %w = math.cbrt %v : f32
-  // expected-error @+1 {{has no expansion for 'f32'}}
-  %r = arith.remf %w, %v : f32
-  memref.store %r, %y[%c0] : memref<1xf32>
+  %x = arith.extf %w : f32 to f64
+  // expected-error @+1 {{has no expansion for 'f64'}}
+  %r = arith.remf %x, %x : f64
+  %s = arith.truncf %r : f64 to f32
+  memref.store %s, %y[%c0] : memref<1xf32>
   exec.end
 }

@@ -108,6 +108,8 @@ def main():
     texts = [elementwise(n, ["f32"], "f32", f"%r = math.{n} %a0 : f32") for n in (*UNARY, *EXACT)]
     texts += [elementwise(n, ["f32", "f32"], "f32", f"%r = math.{n} %a0, %a1 : f32") for n in BINARY]
     texts += [elementwise(n + "64", ["f64"], "f64", f"%r = math.{n} %a0 : f64") for n in ("exp", "log", "sqrt")]
+    texts += [elementwise("remf", ["f32", "f32"], "f32", "%r = arith.remf %a0, %a1 : f32")]
+    texts += [elementwise(f"ipowi{w}", [f"i{w}"] * 2, f"i{w}", f"%r = math.ipowi %a0, %a1 : i{w}") for w in (32, 64)]
     failed = 0
     np.seterr(all="ignore")
 
@@ -141,6 +143,21 @@ def main():
             errors = ulps(got, exact)
             worst = errors.argmax()
             report(variant, name, errors[worst], bound, (x[worst], y[worst]))
+        # Exactly C's fmod: bit patterns of any exponent, so that quotients need every digit.
+        x, y = (a.ravel() for a in np.meshgrid(SPECIAL, SPECIAL))
+        x, y = (np.concatenate([a, random.integers(0, 2**32, samples, dtype=np.uint32).view(np.float32),
+                                random.uniform(-1e6, 1e6, samples).astype(np.float32)]) for a in (x, y))
+        got, want = np.zeros_like(x), np.fmod(x, y)
+        lib.run("remf", [x, y, got], [x.size])
+        report(variant, "remf", (~((got == want) & (np.signbit(got) == np.signbit(want)) | np.isnan(got) & np.isnan(want))).sum(), 0, "")
+        for width, kind in ((32, np.int32), (64, np.int64)):
+            edges = np.array([0, 1, -1, 2, -2, 3, 63, 64, np.iinfo(kind).max, np.iinfo(kind).min], kind)
+            x, y = (np.concatenate([a.ravel(), random.integers(-20, 20, 200).astype(kind)]) for a in np.meshgrid(edges, edges))
+            got = np.zeros_like(x)
+            lib.run(f"ipowi{width}", [x, y, got], [x.size])
+            exact = [(1 if a == 1 else (-1) ** (b % 2) if a == -1 else 0) if b < 0 else pow(int(a), int(b), 2**width) for a, b in zip(x.tolist(), y.tolist())]
+            want = np.array([v % 2**width for v in exact], np.uint64).astype(f"u{width // 8}").view(kind)
+            report(variant, f"ipowi{width}", (got != want).sum(), 0, "")
         for name, reference, bound, high in (("exp", np.exp, 2e-16 * 2, 700), ("log", np.log, 2e-16 * 2, 1e9), ("sqrt", np.sqrt, 2.3e-16, 1e9)):
             x = np.concatenate([[1e-310, 5e-324, 1e300], random.uniform(1e-9, high, samples)])
             got = np.zeros_like(x)
