@@ -109,12 +109,19 @@ Expr msa::gpu::operator-(const Expr &a) {
   return a.like(0) - a;
 }
 
+llvm::SmallVector<Value *> State::slots() const {
+  llvm::SmallVector<Value *> all;
+  for (const auto &variable : variables)
+    variable(all);
+  return all;
+}
+
 llvm::SmallVector<Value> State::values() const {
-  return llvm::map_to_vector(slots, [](Value *slot) { return *slot; });
+  return llvm::map_to_vector(slots(), [](Value *slot) { return *slot; });
 }
 
 void State::assign(ValueRange values) {
-  for (auto [slot, value] : llvm::zip_equal(slots, values))
+  for (auto [slot, value] : llvm::zip_equal(slots(), values))
     *slot = value;
 }
 
@@ -149,7 +156,8 @@ KernelBuilder::KernelBuilder(ModuleOp module, StringRef name, const GPUTarget &t
 }
 
 llvm::Expected<int64_t> KernelBuilder::finish() {
-  int64_t limit = (target.sm >= 90 ? 227 : target.sm == 80 ? 163 : 99) * 1024;
+  // PTX for sm_80 runs on everything newer as well, and 8.6, 8.9 and 12.0 have the least.
+  int64_t limit = (target.sm >= 90 ? 227 : 99) * 1024;
   if (plannedShared > limit)
     return llvm::createStringError(llvm::inconvertibleErrorCode(),
                                    "kernel '" + function.getName() + "' needs " + llvm::Twine(plannedShared) +
@@ -297,6 +305,9 @@ Expr KernelBuilder::select(Expr condition, Expr x, Expr y) {
 }
 
 Expr KernelBuilder::fma(Expr x, Expr y, Expr z) { return wrap(math::FmaOp::create(b, loc, x, y, z)); }
+Expr KernelBuilder::permute(Expr x, Expr y, int64_t selector) {
+  return ptx("prmt.b32 $0, $1, $2, $3;", i32(), {x.value(), y.value(), constant(selector).value()}, Effect::Pure)[0];
+}
 Expr KernelBuilder::sqrt(Expr x) { return wrap(math::SqrtOp::create(b, loc, x)); }
 Expr KernelBuilder::abs(Expr x) { return wrap(math::AbsFOp::create(b, loc, x)); }
 Expr KernelBuilder::exp2Approx(Expr x) { return ptx("ex2.approx.ftz.f32 $0, $1;", f32(), x.value(), Effect::Pure)[0]; }
@@ -544,6 +555,12 @@ void KernelBuilder::barrierSync(Expr id, unsigned threads) {
 }
 void KernelBuilder::barrierArrive(unsigned id, unsigned threads) {
   ptx(("bar.arrive " + llvm::Twine(id) + ", " + llvm::Twine(threads) + ";").str(), {}, {}, Effect::Memory);
+}
+void KernelBuilder::barrierArrive(Expr id, unsigned threads) {
+  ptx(("bar.arrive $0, " + llvm::Twine(threads) + ";").str(), {}, id.value(), Effect::Memory);
+}
+void KernelBuilder::barrierArrive(Expr id, unsigned threads) {
+  ptx(("bar.arrive $0, " + llvm::Twine(threads) + ";").str(), {}, id.value(), Effect::Memory);
 }
 void KernelBuilder::clusterSync() {
   ptx("barrier.cluster.arrive.release.aligned;", {}, {}, Effect::Memory);

@@ -123,14 +123,19 @@ public:
   void assign(mlir::ValueRange values);
 
 private:
-  template <typename T> void add(T &variable) {
+  template <typename T> static void append(T &variable, llvm::SmallVectorImpl<mlir::Value *> &out) {
     if constexpr (HasSlots<T>)
-      variable.slots(slots);
+      variable.slots(out);
     else
       for (auto &element : variable)
-        add(element);
+        append(element, out);
   }
-  llvm::SmallVector<mlir::Value *> slots;
+  /// Asked anew each time: an assigned vector may have moved its elements.
+  template <typename T> void add(T &variable) {
+    variables.push_back([&variable](llvm::SmallVectorImpl<mlir::Value *> &out) { append(variable, out); });
+  }
+  llvm::SmallVector<mlir::Value *> slots() const;
+  llvm::SmallVector<std::function<void(llvm::SmallVectorImpl<mlir::Value *> &)>, 4> variables;
 };
 
 /// A range of the kernel's shared memory. Offsets are known at compile time; `offset` is a multiple of what it was planned with.
@@ -229,6 +234,8 @@ public:
   Expr select(Expr condition, Expr a, Expr b);
   Expr ceilDiv(Expr a, int64_t b) { return (a + (b - 1)) / b; }
   Expr fma(Expr a, Expr b, Expr c);
+  /// Bytes of the i32 `a` (0..3) and `b` (4..7): digit i of `selector` says which becomes byte i.
+  Expr permute(Expr a, Expr b, int64_t selector);
   Expr exp2Approx(Expr x); ///< 2 ulp; subnormal results are 0
   Expr rcpApprox(Expr x);  ///< 1 ulp; subnormals are 0
   Expr rsqrtApprox(Expr x);
@@ -290,6 +297,8 @@ public:
   /// The same, for the number of a role's warpgroup.
   void barrierSync(Expr id, unsigned threads);
   void barrierArrive(unsigned id, unsigned threads);
+  void barrierArrive(Expr id, unsigned threads);
+  void barrierArrive(Expr id, unsigned threads);
   void clusterSync();
   /// Writes of this thread to shared memory are seen by asynchronous copies and wgmma that come after a barrier.
   void fenceProxyAsync();

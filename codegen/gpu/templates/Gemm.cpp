@@ -13,6 +13,26 @@ TensorElement msa::gpu::tensorElement(Type element) {
   return element.isBF16() ? TensorElement::BF16 : TensorElement::U8;
 }
 
+Term msa::gpu::gemmTiles(const GemmProblem &problem, const GemmInstance &instance) {
+  // rows * r / d blocks of `rows` each; a term rounds up once, so the divisor grows.
+  Term tiles = problem.rows;
+  tiles.divisor *= instance.rows;
+  tiles.multiplier = (problem.n + instance.columns - 1) / instance.columns;
+  return tiles;
+}
+
+void msa::gpu::forGemmTiles(KernelBuilder &k, Expr rows, const GemmProblem &problem, const GemmInstance &instance, State state,
+                            function_ref<void(Expr, Expr)> body) {
+  constexpr int64_t groupHeight = 16;
+  int64_t columnBlocks = (problem.n + instance.columns - 1) / instance.columns;
+  Expr rowBlocks = k.ceilDiv(rows, instance.rows);
+  k.forTiles(rowBlocks * columnBlocks, state, [&](Expr tile) {
+    Expr group = tile / (groupHeight * columnBlocks), rest = tile % (groupHeight * columnBlocks);
+    Expr height = k.min(rowBlocks - group * groupHeight, k.constant(groupHeight));
+    body((group * groupHeight + rest % height) * instance.rows, rest / height * instance.columns);
+  });
+}
+
 std::string GemmInstance::name() const {
   auto number = [](unsigned value) { return std::to_string(value); };
   switch (form) {
@@ -37,9 +57,9 @@ llvm::Expected<std::vector<Launch>> msa::gpu::emitGemm(ModuleOp module, StringRe
   case GemmInstance::Form::Hopper:
     return one(emitGemmHopper(module, symbol, problem, instance, target));
   case GemmInstance::Form::Ampere:
-    return one(emitGemmHopper(module, symbol, problem, instance, target));
+    return one(emitGemmAmpere(module, symbol, problem, instance, target));
   case GemmInstance::Form::Skinny:
-    return one(emitGemmHopper(module, symbol, problem, instance, target));
+    return one(emitGemmSkinny(module, symbol, problem, instance, target));
   }
   llvm_unreachable("unknown form");
 }

@@ -67,6 +67,12 @@ llvm::Expected<Launch> emitGemmAmpere(mlir::ModuleOp, llvm::StringRef symbol, co
 llvm::Expected<Launch> emitGemmSkinny(mlir::ModuleOp, llvm::StringRef symbol, const GemmProblem &, const GemmInstance &, const GPUTarget &);
 
 TensorElement tensorElement(mlir::Type element);
+/// Tiles of an instance: grid.x.
+Term gemmTiles(const GemmProblem &problem, const GemmInstance &instance);
+/// Runs `body` for this CTA's tiles with each one's first row and column. Tiles go down a group of blocks of rows before they go right, so that CTAs that
+/// run at one time share panels of weights and rows of lhs in L2.
+void forGemmTiles(KernelBuilder &k, Expr rows, const GemmProblem &problem, const GemmInstance &instance, State state,
+                  llvm::function_ref<void(Expr row, Expr column)> body);
 
 } // namespace msa::gpu
 

@@ -15,8 +15,6 @@
 // the next stage's group was issued. Weights come as their panels, N-major with a 32-byte swizzle: a box of `columns / 16` panels lands as
 // one operand. f8E4M3FN sums lose bits inside the tensor core, and are added to f32 registers every 128 of K.
 //
-// Tiles go down a group of 16 blocks of rows before they go right: a wave of CTAs shares panels of weights and rows of lhs in L2.
-//
 //===----------------------------------------------------------------------===//
 
 #include "codegen/gpu/Fragments.h"
@@ -27,8 +25,6 @@ using namespace mlir;
 using namespace msa::gpu;
 
 namespace {
-
-constexpr int64_t rowBlocksPerGroup = 16;
 
 class GemmHopper {
 public:
@@ -41,8 +37,6 @@ public:
 
   void emit() {
     rows = k.toI32(k.evaluate(problem.rows));
-    rowBlocks = k.ceilDiv(rows, instance.rows);
-    columnBlocks = (problem.n + instance.columns - 1) / instance.columns;
     slabs = (problem.k + instance.depth - 1) / instance.depth;
     initBarriers(k, {&ring});
     bool giveRegisters = consumers == 2;
@@ -51,29 +45,17 @@ public:
   }
 
 private:
-  struct Tile {
-    Expr row, column; ///< of its first element
-  };
-
-  void forTiles(State state, function_ref<void(Tile)> body) {
-    k.forTiles(rowBlocks * columnBlocks, state, [&](Expr tile) {
-      Expr group = tile / (rowBlocksPerGroup * columnBlocks), rest = tile % (rowBlocksPerGroup * columnBlocks);
-      Expr height = k.min(rowBlocks - group * rowBlocksPerGroup, k.constant(rowBlocksPerGroup));
-      body({(group * rowBlocksPerGroup + rest % height) * instance.rows, rest / height * instance.columns});
-    });
-  }
-
   void produce() {
     Cursor at = ring.begin();
-    forTiles(State(at), [&](Tile tile) {
+    forGemmTiles(k, rows, problem, instance, State(at), [&](Expr row, Expr column) {
       k.forLoop(k.constant(slabs), State(at), [&](Expr slab) {
         Expr depth = slab * instance.depth;
         ring.acquire(at);
-        loadTile(k, ring.part(at, 0), k.tensorMap(0), {depth, tile.row}, ring.full(at));
+        loadTile(k, ring.part(at, 0), k.tensorMap(0), {depth, row}, ring.full(at));
         if (rhs.major == Major::MN)
-          loadTile(k, ring.part(at, 1), k.tensorMap(1), {k.constant(0), depth, tile.column / 16}, ring.full(at));
+          loadTile(k, ring.part(at, 1), k.tensorMap(1), {k.constant(0), depth, column / 16}, ring.full(at));
         else
-          loadTile(k, ring.part(at, 1), k.tensorMap(1), {depth, tile.column}, ring.full(at));
+          loadTile(k, ring.part(at, 1), k.tensorMap(1), {depth, column}, ring.full(at));
         at.advance();
       });
     });
@@ -83,13 +65,13 @@ private:
     EpilogueStore epilogue(k, problem.epilogue, problem.extras, problem.output, problem.result, problem.n);
     bool whole = problem.n % instance.columns == 0;
     Cursor at = ring.begin();
-    forTiles(State(at), [&](Tile tile) {
+    forGemmTiles(k, rows, problem, instance, State(at), [&](Expr row, Expr column) {
       Fragment sums(k, instance.columns);
       if (type == Multiplicand::E4M3)
         multiplyPromoting(sums, warpgroup, at);
       else
         multiply(sums, warpgroup, at);
-      epilogue.store(sums, tile.row + warpgroup * 64 + k.warpInGroup() * 16, rows, tile.column, whole);
+      epilogue.store(sums, row + warpgroup * 64 + k.warpInGroup() * 16, rows, column, whole);
     });
   }
 
@@ -140,8 +122,8 @@ private:
   SharedMatrix lhs, rhs;
   unsigned consumers;
   Ring ring;
-  Expr rows, rowBlocks;
-  int64_t columnBlocks = 0, slabs = 0;
+  Expr rows;
+  int64_t slabs = 0;
 };
 
 } // namespace
@@ -158,10 +140,7 @@ llvm::Expected<Launch> msa::gpu::emitGemmHopper(ModuleOp module, StringRef symbo
 
   Launch launch;
   launch.symbol = symbol.str();
-  Term rowBlocks = problem.rows;
-  rowBlocks.divisor *= instance.rows;
-  rowBlocks.multiplier = (problem.n + instance.columns - 1) / instance.columns;
-  launch.grid[0] = rowBlocks;
+  launch.grid[0] = gemmTiles(problem, instance);
   launch.persistent = 1;
   launch.block = threads;
   launch.dynamicShared = *shared;
