@@ -559,9 +559,6 @@ void KernelBuilder::barrierArrive(unsigned id, unsigned threads) {
 void KernelBuilder::barrierArrive(Expr id, unsigned threads) {
   ptx(("bar.arrive $0, " + llvm::Twine(threads) + ";").str(), {}, id.value(), Effect::Memory);
 }
-void KernelBuilder::barrierArrive(Expr id, unsigned threads) {
-  ptx(("bar.arrive $0, " + llvm::Twine(threads) + ";").str(), {}, id.value(), Effect::Memory);
-}
 void KernelBuilder::clusterSync() {
   ptx("barrier.cluster.arrive.release.aligned;", {}, {}, Effect::Memory);
   ptx("barrier.cluster.wait.acquire.aligned;", {}, {}, Effect::Memory);

@@ -298,7 +298,6 @@ public:
   void barrierSync(Expr id, unsigned threads);
   void barrierArrive(unsigned id, unsigned threads);
   void barrierArrive(Expr id, unsigned threads);
-  void barrierArrive(Expr id, unsigned threads);
   void clusterSync();
   /// Writes of this thread to shared memory are seen by asynchronous copies and wgmma that come after a barrier.
   void fenceProxyAsync();
