@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+//===- AttendAmpere.cpp - attention by mma.sync and cp.async --------------===//
+//
+// A CTA has one tile and four warps with a quarter of its rows each, 16 or 32. Blocks of keys and of values take turns
+// in shared memory: values arrive while scores are computed, the next keys during the softmax and the second product.
+// Two CTAs or more on a multiprocessor fill each other's gaps.
+//
+// Shared rows are a power of two of 16-byte chunks, whose numbers are mixed with the row's, so that the eight rows that
+// an ldmatrix reads lie in different banks.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/gpu/Pipeline.h"
+#include "codegen/gpu/templates/AttendRows.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace msa::gpu;
+
+namespace {
+
+constexpr unsigned warps = 4, threads = 32 * warps;
+
+/// Rows of 16-bit elements in shared memory.
+class ChunkedRows {
+public:
+  ChunkedRows(KernelBuilder &k, unsigned rows, unsigned columns)
+      : k(k), rows(rows), chunks(columns / 8), stride(llvm::PowerOf2Ceil(chunks)), slab(k.shared(rows * stride * 16, 128)) {}
+
+  /// Address of chunk `chunk` (8 elements) of a row.
+  Expr at(Expr row, Expr chunk) const {
+    Expr mixed = stride >= 8 ? chunk ^ (row & 7) : chunk ^ ((row >> 1) & 3);
+    return k.sharedAddress(slab) + (row * stride + mixed) * 16;
+  }
+
+  /// Starts copies of rows from `global`, `rowStride` elements (i64) apart, by all threads; rows from `count` on are zero.
+  void copy(Value global, Type element, Expr rowStride, Expr count) const {
+    unsigned all = rows * chunks;
+    assert(all % threads == 0);
+    for (unsigned i = 0; i < all; i += threads) {
+      Expr number = k.thread() + i, row = number / chunks, chunk = number % chunks;
+      Expr there = row < count, source = k.select(there, row, k.constant(0));
+      Array array{global, element};
+      copyAsync(k, at(row, chunk), k.at(array, k.toI64(source) * rowStride + k.toI64(chunk * 8)),
+                k.select(there, k.constant(16), k.constant(0)));
+    }
+  }
+
+private:
+  KernelBuilder &k;
+  unsigned rows, chunks, stride;
+  Slab slab;
+};
+
+class AttendAmpere {
+public:
+  AttendAmpere(KernelBuilder &k, const AttendProblem &problem, const AttendInstance &instance)
+      : k(k), problem(problem), instance(instance), type(multiplicand(problem.element)),
+        rowTiles(instance.rows / (16 * warps)), queries(k, instance.rows, problem.headDim),
+        keys(k, instance.keys, problem.headDim), values(k, instance.keys, problem.valueDim),
+        rows(k, problem, instance) {}
+
+  void emit() {
+    Expr rowBlock = k.block(0) / instance.splits;
+    if (problem.causal)
+      rowBlock = rows.rowBlocks() - 1 - rowBlock;
+    AttendTile tile = rows.tile(k.block(2), k.block(1), rowBlock);
+    if (instance.splits > 1)
+      tile.split = k.block(0) % instance.splits;
+    KeyRange range = rows.visible(tile);
+    warpRow = k.warp() * (16 * rowTiles);
+
+    setRanges(tile, range);
+    keyAddress = rows.address(problem.key, tile.batch, tile.kvHead);
+    valueAddress = rows.address(problem.value, tile.batch, tile.kvHead);
+    llvm::SmallVector<Fragment> outputs(rowTiles, Fragment(k, problem.valueDim));
+    llvm::SmallVector<OnlineSoftmax> softmax(rowTiles, OnlineSoftmax(k, problem.scale));
+    k.ifThen(range.begin < range.end, State(outputs, softmax), [&] {
+      copyQueries(tile);
+      copyBlock(keys, problem.key, keyAddress, range.begin);
+      k.forLoop(range.begin, range.end, k.constant(instance.keys), State(outputs, softmax),
+                [&](Expr first) { step(first, range.end, outputs, softmax); });
+    });
+    for (unsigned r = 0; r < rowTiles; ++r)
+      rows.store(tile, warpRow + r * 16, outputs[r], softmax[r].maxima(k), softmax[r].sums(k));
+  }
+
+private:
+  void setRanges(const AttendTile &tile, const KeyRange &range) {
+    auto cut = [&](KeyRange whole) {
+      if (tile.split)
+        whole.end = k.min(whole.end, range.end);
+      return whole;
+    };
+    for (unsigned r = 0; r < rowTiles; ++r) {
+      Expr first = warpRow + r * 16;
+      ranges.emplace_back();
+      for (unsigned half = 0; half < 2; ++half)
+        ranges.back()[half] = cut(rows.visible(rows.queryOf(tile, first + Fragment::row(k, half))));
+    }
+    seenByAll.begin = rows.visible(rows.queryOf(tile, warpRow + (16 * rowTiles - 1))).begin;
+    seenByAll.end = cut(rows.visible(rows.queryOf(tile, warpRow))).end;
+  }
+
+  void copyQueries(const AttendTile &tile) {
+    unsigned tokens = instance.rows / instance.pack;
+    Array array{rows.address(problem.query, tile.batch, tile.head), problem.element};
+    Expr token = rows.tokenStride(problem.query), head = k.evaluate(problem.query.head);
+    unsigned chunks = problem.headDim / 8, all = instance.rows * chunks;
+    (void)tokens;
+    for (unsigned i = 0; i < all; i += threads) {
+      Expr number = k.thread() + i, row = number / chunks, chunk = number % chunks;
+      Expr query = rows.queryOf(tile, row), there = query < rows.queries();
+      query = k.min(query, rows.queries() - 1);
+      Expr index = k.toI64(query) * token + k.toI64(row % instance.pack) * head + k.toI64(chunk * 8);
+      copyAsync(k, queries.at(row, chunk), k.at(array, index), k.select(there, k.constant(16), k.constant(0)));
+    }
+  }
+
+  void copyBlock(const ChunkedRows &to, const AttendTensor &tensor, Value from, Expr first) {
+    Expr stride = rows.tokenStride(tensor);
+    Array array{from, problem.element};
+    // Past the last key nothing is read; the address stays inside.
+    Expr start = k.max(k.min(first, rows.keys() - 1), k.constant(0));
+    to.copy(k.at(array, k.toI64(start) * stride), problem.element, stride, rows.keys() - first);
+    copyCommit(k);
+  }
+
+  void step(Expr first, Expr end, llvm::SmallVectorImpl<Fragment> &outputs,
+            llvm::SmallVectorImpl<OnlineSoftmax> &softmax) {
+    copyWait(k, 0);
+    k.syncThreads(); // the keys are there, and the values before are read
+    copyBlock(values, problem.value, valueAddress, first);
+    llvm::SmallVector<Fragment> scores(rowTiles, Fragment(k, instance.keys));
+    multiplyKeys(scores);
+    copyWait(k, 0);
+    k.syncThreads(); // the values are there, and the keys are read
+    k.ifThen(first + instance.keys < end,
+             [&] { copyBlock(keys, problem.key, keyAddress, first + instance.keys); });
+    Expr partly = seenByAll.end < first + instance.keys;
+    if (problem.documents)
+      partly = partly | (first < seenByAll.begin);
+    k.ifThen(partly, State(scores), [&] {
+      for (unsigned r = 0; r < rowTiles; ++r)
+        hideScores(k, scores[r], first, ranges[r], problem.documents.has_value());
+    });
+    for (unsigned r = 0; r < rowTiles; ++r)
+      scaleRows(outputs[r], softmax[r].update(k, scores[r]));
+    multiplyValues(outputs, scores);
+  }
+
+  /// scores = queries x keys'
+  void multiplyKeys(llvm::SmallVectorImpl<Fragment> &scores) {
+    Expr lane = k.lane();
+    for (unsigned s = 0; s < problem.headDim / 16; ++s) {
+      llvm::SmallVector<llvm::SmallVector<Expr>> a;
+      for (unsigned r = 0; r < rowTiles; ++r)
+        a.push_back(loadMatrices(k, queries.at(warpRow + r * 16 + lane % 16, lane / 16 + 2 * s), 4, false));
+      for (unsigned pair = 0; pair < instance.keys / 16; ++pair) {
+        Expr key = lane % 8 + lane / 16 * 8 + pair * 16, chunk = lane / 8 % 2 + 2 * s;
+        llvm::SmallVector<Expr> b = loadMatrices(k, keys.at(key, chunk), 4, false);
+        for (unsigned r = 0; r < rowTiles; ++r)
+          for (unsigned tile = 0; tile < 2; ++tile)
+            mma(k, scores[r], 2 * pair + tile, type, a[r], {b[2 * tile], b[2 * tile + 1]});
+      }
+    }
+  }
+
+  /// outputs += weights x values
+  void multiplyValues(llvm::SmallVectorImpl<Fragment> &outputs, llvm::SmallVectorImpl<Fragment> &weights) {
+    Expr lane = k.lane();
+    for (unsigned s = 0; s < instance.keys / 16; ++s) {
+      llvm::SmallVector<std::array<Expr, 4>> a;
+      for (unsigned r = 0; r < rowTiles; ++r)
+        a.push_back(weights[r].operandA(k, s, problem.element));
+      for (unsigned pair = 0; pair < problem.valueDim / 16; ++pair) {
+        llvm::SmallVector<Expr> b = loadMatrices(k, values.at(lane % 16 + 16 * s, lane / 16 + 2 * pair), 4, true);
+        for (unsigned r = 0; r < rowTiles; ++r)
+          for (unsigned tile = 0; tile < 2; ++tile)
+            mma(k, outputs[r], 2 * pair + tile, type, a[r], {b[2 * tile], b[2 * tile + 1]});
+      }
+    }
+  }
+
+  KernelBuilder &k;
+  const AttendProblem &problem;
+  const AttendInstance &instance;
+  Multiplicand type;
+  unsigned rowTiles; ///< of 16 rows, a warp's
+  ChunkedRows queries, keys, values;
+  AttendRows rows;
+  Expr warpRow;
+  llvm::SmallVector<std::array<KeyRange, 2>> ranges; ///< of the lane's rows in each row tile
+  KeyRange seenByAll;                                ///< keys that all of the warp's rows see
+  Value keyAddress, valueAddress;
+};
+
+} // namespace
+
+llvm::Expected<Launch> msa::gpu::emitAttendAmpere(ModuleOp module, StringRef symbol, const AttendProblem &problem,
+                                                  const AttendInstance &instance, const GPUTarget &target) {
+  KernelBuilder k(module, symbol, target,
+                  {.buffers = problem.buffers, .scalars = problem.scalars, .threads = threads}, module.getLoc());
+  AttendAmpere(k, problem, instance).emit();
+  llvm::Expected<int64_t> shared = k.finish();
+  if (!shared)
+    return shared.takeError();
+  Launch launch;
+  launch.symbol = symbol.str();
+  launch.grid = {problem.queries, Term::constant(problem.heads / instance.pack), problem.batches};
+  launch.grid[0].divisor = instance.rows / instance.pack;
+  launch.grid[0].multiplier = instance.splits;
+  launch.block = threads;
+  launch.dynamicShared = *shared;
+  launch.workspace = attendWorkspace(problem, instance.splits);
+  return launch;
+}

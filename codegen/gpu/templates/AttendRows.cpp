@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "codegen/gpu/templates/AttendRows.h"
+#include <limits>
+
+using namespace mlir;
+using namespace msa::gpu;
+
+static constexpr double infinity = std::numeric_limits<double>::infinity();
+static constexpr double log2e = 1.4426950408889634;
+
+//===--- AttendRows. ---===//
+
+AttendRows::AttendRows(KernelBuilder &k, const AttendProblem &problem, const AttendInstance &instance)
+    : k(k), problem(problem), instance(instance), batchCount(k.toI32(k.evaluate(problem.batches))),
+      queryCount(k.toI32(k.evaluate(problem.queries))), keyCount(k.toI32(k.evaluate(problem.keys))),
+      rowBlockCount(k.ceilDiv(queryCount, instance.rows / instance.pack)) {}
+
+AttendTile AttendRows::tile(Expr batch, Expr headBlock, Expr rowBlock) const {
+  Expr head = headBlock * instance.pack;
+  return {batch, rowBlock * (instance.rows / instance.pack), head, head / problem.group(), {}};
+}
+
+KeyRange AttendRows::visible(Expr query) const {
+  query = k.min(query, queryCount - 1);
+  KeyRange range{k.constant(0), keyCount};
+  if (problem.documents) {
+    Array ends{k.workspace(), k.i32()};
+    range.begin = k.load(ends, query * 2);
+    if (!problem.causal)
+      range.end = k.load(ends, query * 2 + 1);
+  }
+  if (problem.causal)
+    range.end = query + 1 + (keyCount - queryCount);
+  return range;
+}
+
+KeyRange AttendRows::visible(const AttendTile &tile) const {
+  // Both ends grow with the query.
+  KeyRange range{visible(tile.query).begin, visible(tile.query + (instance.rows / instance.pack - 1)).end};
+  if (!tile.split)
+    return range;
+  Expr blocks = k.ceilDiv(k.max(range.end - range.begin, k.constant(0)), instance.keys);
+  Expr part = k.ceilDiv(blocks, instance.splits) * instance.keys;
+  range.begin = range.begin + tile.split * part;
+  range.end = k.min(range.end, range.begin + part);
+  return range;
+}
+
+Value AttendRows::address(const AttendTensor &tensor, Expr batch, Expr head) const {
+  Type element = tensor.buffer == problem.output.buffer ? problem.result : problem.element;
+  int64_t skipped = tensor.offset / (element.getIntOrFloatBitWidth() / 8);
+  Expr index =
+      k.toI64(batch) * k.evaluate(tensor.batch) + k.toI64(head) * k.evaluate(tensor.head) + k.constant64(skipped);
+  return k.at(k.global(tensor.buffer, element), index);
+}
+
+void AttendRows::store(const AttendTile &tile, Expr first, const Fragment &outputs, const std::array<Expr, 2> &maximum,
+                       const std::array<Expr, 2> &sum) const {
+  for (unsigned half = 0; half < 2; ++half) {
+    Expr row = first + Fragment::row(k, half);
+    Expr query = queryOf(tile, row), head = headOf(tile, row), column = k.toI64(Fragment::firstColumn(k));
+    k.ifThen(query < queryCount, [&] {
+      if (tile.split) {
+        AttendParts parts(k, problem, instance.splits);
+        Expr part = parts.row(tile.batch, query, head) + k.toI64(tile.split);
+        for (unsigned i = 2 * half; i < outputs.size(); i += 4)
+          k.storeVector({outputs[i], outputs[i + 1]}, parts.outputs,
+                        part * problem.valueDim + column + Fragment::column(i));
+        k.ifThen((k.lane() & 3) == 0, [&] { k.storeVector({maximum[half], sum[half]}, parts.statistics, part * 2); });
+        return;
+      }
+      // A row that saw no key gives 0.
+      Expr factor = k.select(sum[half] == 0.0, k.constantF(0), k.rcpApprox(sum[half]));
+      Array result{address(problem.output, tile.batch, head), problem.result};
+      Expr start = k.toI64(query) * tokenStride(problem.output) + column;
+      for (unsigned i = 2 * half; i < outputs.size(); i += 4) {
+        Expr low = outputs[i] * factor, high = outputs[i + 1] * factor, at = start + Fragment::column(i);
+        if (problem.result.isF32())
+          k.storeVector({low, high}, result, at);
+        else
+          k.store(k.pack(low, high, problem.result), {k.at(result, at), k.i32()}, k.constant(0));
+      }
+    });
+  }
+}
+
+//===--- AttendParts. ---===//
+
+AttendParts::AttendParts(KernelBuilder &k, const AttendProblem &problem, unsigned splits)
+    : k(k), problem(problem), splits(splits), outputs{k.workspace(), k.f32()}, statistics{k.workspace(), k.f32()} {
+  Expr all = k.evaluate(product(product(problem.batches, problem.queries), problem.heads * splits * problem.valueDim));
+  statistics.base = k.at(outputs, all);
+}
+
+Expr AttendParts::row(Expr batch, Expr query, Expr head) const {
+  Expr queries = k.evaluate(problem.queries);
+  return ((k.toI64(batch) * queries + k.toI64(query)) * problem.heads + k.toI64(head)) * splits;
+}
+
+//===--- Softmax. ---===//
+
+OnlineSoftmax::OnlineSoftmax(KernelBuilder &k, double scale) : scale(scale * log2e) {
+  maximum.fill(k.constantF(-infinity));
+  sum.fill(k.constantF(0));
+}
+
+std::array<Expr, 2> OnlineSoftmax::update(KernelBuilder &k, Fragment &scores) {
+  std::array<Expr, 2> largest = scores.reduceRows(k, [&](Expr a, Expr b) { return k.max(a, b); });
+  std::array<Expr, 2> factors;
+  for (unsigned half = 0; half < 2; ++half) {
+    Expr newer = k.max(maximum[half], largest[half]);
+    // Of a row that has seen nothing yet the maximum is not a number to subtract.
+    Expr origin = k.select(newer == -infinity, k.constantF(0), newer) * scale;
+    factors[half] = k.exp2Approx(k.fma(maximum[half], k.constantF(scale), -origin));
+    llvm::SmallVector<Expr> weights;
+    for (unsigned i = 0; i < scores.size(); ++i)
+      if (Fragment::half(i) == half) {
+        scores[i] = k.exp2Approx(k.fma(scores[i], k.constantF(scale), -origin));
+        weights.push_back(scores[i]);
+      }
+    for (; weights.size() > 1; weights.resize(weights.size() / 2))
+      for (unsigned i = 0; i < weights.size() / 2; ++i)
+        weights[i] = weights[2 * i] + weights[2 * i + 1];
+    sum[half] = k.fma(sum[half], factors[half], weights[0]);
+    maximum[half] = newer;
+  }
+  return factors;
+}
+
+std::array<Expr, 2> OnlineSoftmax::maxima(KernelBuilder &) const { return {maximum[0] * scale, maximum[1] * scale}; }
+
+std::array<Expr, 2> OnlineSoftmax::sums(KernelBuilder &k) const {
+  auto add = [](Expr a, Expr b) { return a + b; };
+  return {k.quadReduce(sum[0], add), k.quadReduce(sum[1], add)};
+}
+
+void msa::gpu::hideScores(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges,
+                          bool begins) {
+  Expr hidden = k.constantF(-infinity), first = key + Fragment::firstColumn(k);
+  for (unsigned half = 0; half < 2; ++half) {
+    Expr begin = ranges[half].begin - first, end = ranges[half].end - first;
+    for (unsigned i = 0; i < scores.size(); ++i)
+      if (Fragment::half(i) == half) {
+        Expr column = k.constant(Fragment::column(i)), seen = column < end;
+        if (begins)
+          seen = seen & (begin <= column);
+        scores[i] = k.select(seen, scores[i], hidden);
+      }
+  }
+}
+
+void msa::gpu::scaleRows(Fragment &outputs, const std::array<Expr, 2> &factors) {
+  for (unsigned i = 0; i < outputs.size(); ++i)
+    outputs[i] *= factors[Fragment::half(i)];
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//===- AttendRows.h - what the forms of attention share -------------------===//
+
+#ifndef MSA_CODEGEN_GPU_TEMPLATES_ATTENDROWS_H
+#define MSA_CODEGEN_GPU_TEMPLATES_ATTENDROWS_H
+
+#include "codegen/gpu/Fragments.h"
+#include "codegen/gpu/templates/Attend.h"
+
+namespace msa::gpu {
+
+/// A tile of rows: `rows / pack` queries from `query` on, `pack` heads from `head` on.
+struct AttendTile {
+  Expr batch, query, head, kvHead;
+  Expr split; ///< part of the keys; unset without splits
+};
+
+/// A range of keys, i32.
+struct KeyRange {
+  Expr begin, end;
+};
+
+/// The problem inside a kernel: sizes, which rows see which keys, where rows are stored.
+class AttendRows {
+public:
+  AttendRows(KernelBuilder &k, const AttendProblem &problem, const AttendInstance &instance);
+
+  Expr queries() const { return queryCount; }
+  Expr keys() const { return keyCount; }
+  /// Tiles of one batch and `pack` heads, and all of them.
+  Expr rowBlocks() const { return rowBlockCount; }
+  int64_t headBlocks() const { return problem.heads / instance.pack; }
+
+  /// Block `rowBlock` of the rows of `headBlock`.
+  AttendTile tile(Expr batch, Expr headBlock, Expr rowBlock) const;
+  /// The query and head of a tile's row.
+  Expr queryOf(const AttendTile &tile, Expr row) const { return tile.query + row / instance.pack; }
+  Expr headOf(const AttendTile &tile, Expr row) const { return tile.head + row % instance.pack; }
+
+  /// The keys that a query sees: [begin, end), empty where end <= begin. `query` may be past the last one.
+  KeyRange visible(Expr query) const;
+  /// The keys that any query of the tile sees; in the tile's part where keys are split.
+  KeyRange visible(const AttendTile &tile) const;
+
+  /// Address of the first element of a tensor's batch and head; with a token, of that token's.
+  mlir::Value address(const AttendTensor &tensor, Expr batch, Expr head) const;
+  Expr tokenStride(const AttendTensor &tensor) const { return k.evaluate(tensor.token); } ///< i64, elements
+
+  /// A warp's 16 rows from the tile's row `first` on: outputs not yet divided by the sums of weights, whose logarithm of
+  /// base 2 is `maximum`. Writes results, or the tile's part to the workspace.
+  void store(const AttendTile &tile, Expr first, const Fragment &outputs, const std::array<Expr, 2> &maximum,
+             const std::array<Expr, 2> &sum) const;
+
+private:
+  KernelBuilder &k;
+  const AttendProblem &problem;
+  const AttendInstance &instance;
+  Expr batchCount, queryCount, keyCount, rowBlockCount;
+};
+
+/// Parts of split keys in the workspace, f32: outputs [B, M, H, splits, E], then (maximum, sum) [B, M, H, splits, 2].
+struct AttendParts {
+  AttendParts(KernelBuilder &k, const AttendProblem &problem, unsigned splits);
+  /// Of row (batch, query, head), i64: elements of `outputs` before it, of `statistics` before it.
+  Expr row(Expr batch, Expr query, Expr head) const;
+
+  KernelBuilder &k;
+  const AttendProblem &problem;
+  unsigned splits;
+  Array outputs, statistics;
+};
+
+/// The softmax of a lane's two rows as far as keys have been seen. Scores are products of queries and keys as they are;
+/// scale and log2(e) are applied here.
+class OnlineSoftmax {
+public:
+  OnlineSoftmax() = default;
+  OnlineSoftmax(KernelBuilder &k, double scale);
+
+  /// Scores become weights. \returns what older outputs are to be multiplied by, for each of the two rows.
+  std::array<Expr, 2> update(KernelBuilder &k, Fragment &scores);
+  /// In units of log2; -inf where no key was seen. Over the quad.
+  std::array<Expr, 2> maxima(KernelBuilder &k) const;
+  /// Sums of weights, over the quad.
+  std::array<Expr, 2> sums(KernelBuilder &k) const;
+  /// What depends on all weights so far (KernelBuilder::anchor).
+  Expr witness() const { return sum[0] + sum[1]; }
+
+  void slots(llvm::SmallVectorImpl<mlir::Value *> &out) {
+    for (Expr *value : {&maximum[0], &maximum[1], &sum[0], &sum[1]})
+      value->slots(out);
+  }
+
+private:
+  double scale = 1;                  ///< times log2(e)
+  std::array<Expr, 2> maximum, sum;  ///< maximum: over the quad, of scores; sum: of the lane's own columns
+};
+
+/// Hides scores of keys that a row does not see: `scores` has the keys from `key` on, `ranges` are the lane's two rows'.
+void hideScores(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges, bool begins);
+void scaleRows(Fragment &outputs, const std::array<Expr, 2> &factors);
+
+} // namespace msa::gpu
+
+#endif // MSA_CODEGEN_GPU_TEMPLATES_ATTENDROWS_H
