@@ -54,7 +54,7 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createTargetMachine(
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
   // The oldest PTX that has what the kernels use: older drivers read it.
-  const char *features = target.sm >= 90 ? "+ptx80" : "+ptx71";
+  const char *features = target.sm >= 90 ? "+ptx80" : "+ptx74";
   return std::unique_ptr<llvm::TargetMachine>(backend->createTargetMachine(
       triple, target.chip(), features, options, std::nullopt, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
 }

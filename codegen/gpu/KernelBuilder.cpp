@@ -415,6 +415,8 @@ void KernelBuilder::ifThenElse(Expr condition, State state, function_ref<void()>
   state.assign(branch.getResults());
 }
 
+void KernelBuilder::noUnroll() { ptx(".pragma \"nounroll\";", {}, {}, Effect::Ordered); }
+
 void KernelBuilder::whileLoop(State state, function_ref<Expr()> condition, function_ref<void()> body) {
   SmallVector<Value> init = state.values();
   auto loop = scf::WhileOp::create(
@@ -536,11 +538,10 @@ void KernelBuilder::storeVector(ArrayRef<Expr> values, const Array &array, Expr 
   LLVM::StoreOp::create(b, loc, vector, at(array, index), bytesOf(stored) * values.size());
 }
 
-SmallVector<Expr> KernelBuilder::load16(const Array &array, Expr index, Reuse reuse) {
+SmallVector<Expr> KernelBuilder::load16(const Array &array, Expr index, Reuse reuse, int64_t offset) {
   SmallVector<Type> four(4, i32());
-  StringRef text = reuse == Reuse::Once ? "ld.global.nc.L1::no_allocate.v4.b32 {$0, $1, $2, $3}, [$4];"
-                                        : "ld.global.nc.v4.b32 {$0, $1, $2, $3}, [$4];";
-  return ptx(text, four, at(array, index), Effect::Pure);
+  std::string name = reuse == Reuse::Once ? "ld.global.nc.L1::no_allocate.v4.b32" : "ld.global.nc.v4.b32", where = offset == 0 ? "[$4]" : "[$4+" + std::to_string(offset) + "]";
+  return ptx(name + " {$0, $1, $2, $3}, " + where + ";", four, at(array, index), Effect::Ordered);
 }
 
 //===--- Synchronisation. ---===//

@@ -260,6 +260,8 @@ public:
   }
   /// Tiles of a persistent kernel: the CTA's number, and on by the number of CTAs.
   void forTiles(Expr tiles, State state, llvm::function_ref<void(Expr tile)> body) { forLoop(block(), tiles, grid(), state, body); }
+  /// As the first thing in a loop's body: ptxas shall not unroll it. It otherwise spends registers that the rest of the kernel needs.
+  void noUnroll();
   void ifThen(Expr condition, State state, llvm::function_ref<void()> then);
   void ifThen(Expr condition, llvm::function_ref<void()> then) { ifThen(condition, State(), then); }
   void ifThenElse(Expr condition, State state, llvm::function_ref<void()> then, llvm::function_ref<void()> otherwise);
@@ -283,8 +285,9 @@ public:
   /// `count` elements at once, aligned to their size together (up to 16 bytes).
   llvm::SmallVector<Expr> loadVector(const Array &array, Expr index, unsigned count);
   void storeVector(llvm::ArrayRef<Expr> values, const Array &array, Expr index);
-  /// 16 bytes of read-only global memory as four i32; `index` counts elements and the address is a multiple of 16.
-  llvm::SmallVector<Expr> load16(const Array &array, Expr index, Reuse reuse = Reuse::Once);
+  /// 16 bytes of read-only global memory as four i32; `index` counts elements and the address, `offset` bytes further, is a multiple of 16. An offset
+  /// costs no register. Loads stay in program order with mma and other ordered PTX: where they stand says how many registers they hold.
+  llvm::SmallVector<Expr> load16(const Array &array, Expr index, Reuse reuse = Reuse::Once, int64_t offset = 0);
   /// Loads through f32.
   Expr loadF32(const Array &array, Expr index) { return toF32(load(array, index)); }
   void storeF32(Expr value, const Array &array, Expr index) { store(fromF32(value, array.element), array, index); }

@@ -48,6 +48,9 @@ public:
     Expr rowBlocks = k.ceilDiv(rows, instance.rows);
     k.forLoop(k.block(1), rowBlocks, k.grid(1), [&](Expr rowBlock) {
       k.forLoop(k.block() / instance.split, k.constant(columnTiles), k.grid() / instance.split, [&](Expr tile) {
+        // Made anew for each tile: what is computed from them is not kept in registers from tile to tile.
+        thread = k.thread(), lane = k.lane(), warp = k.warp();
+        k.pin(thread, lane, warp);
         SmallVector<Fragment> sums; // product t: columns 8 g + 2 t and + 1
         for (unsigned t = 0; t < 4; ++t)
           sums.emplace_back(k, instance.rows);
@@ -60,53 +63,48 @@ public:
 private:
   using Words = SmallVector<Expr>;
 
-  /// The weights of `stages` blocks from block `first` on: for each block, four loads of four words.
-  Words loadBlocks(const Array &rhs, Expr lanePointer, Expr first) {
-    Words words;
-    bool whole = blocks % (roundBlocks * instance.split) == 0;
-    for (unsigned s = 0; s < instance.stages; ++s) {
-      Words block(16, k.constant(0));
-      auto load = [&] {
-        for (unsigned i = 0; i < 4; ++i) {
-          // Rows of 16 elements; this lane's row of load i is 4 i + q.
-          Expr index = lanePointer + k.toI64((first + s) * 256 + i * 64);
-          llvm::copy(k.load16(rhs, index), block.begin() + 4 * i);
-        }
-      };
-      if (whole)
-        load();
-      else
-        k.ifThen(first + s < k.constant(blocks), State(block), load);
-      words.append(block);
-    }
+  /// The weights of this warp's block `block`, four loads of four words. `lanePointer` is the lane's place in block 0 of its panel.
+  Words loadBlock(const Array &rhs, Expr lanePointer, Expr first, unsigned s) {
+    Words words(16, k.constant(0));
+    auto load = [&] {
+      // Rows of 16 elements; this lane's row of load i is 4 i + q.
+      for (int i = 0; i < 4; ++i)
+        llvm::copy(k.load16(rhs, lanePointer + k.toI64(first * 256), Reuse::Once, s * 512 + i * 128), words.begin() + 4 * i);
+    };
+    if (blocks % (roundBlocks * instance.split) == 0)
+      load();
+    else
+      k.ifThen(first + s < k.constant(blocks), State(words), load);
     return words;
   }
 
   void multiply(MutableArrayRef<Fragment> sums, Expr row, Expr tile) {
     Array rhs = k.global(problem.rhs, problem.element);
-    Expr g = k.lane() / 4, q = k.lane() % 4;
+    Expr g = lane / 4, q = lane % 4;
     Expr panel = k.min(tile * (width / 16) + g / 2, k.constant(panels - 1));
     Expr lanePointer = k.toI64(panel) * (problem.k * 16) + k.toI64(q * 16 + g % 2 * 8);
     auto firstBlock = [&](Expr round) {
-      return ((round * instance.split + rank) * warpCount + k.warp()) * instance.stages;
+      return ((round * instance.split + rank) * warpCount + warp) * instance.stages;
     };
-    Words next = loadBlocks(rhs, lanePointer, firstBlock(k.constant(0)));
+    SmallVector<Words> words; // of the blocks of a round; each is loaded for the next round as soon as it was multiplied
+    for (unsigned s = 0; s < instance.stages; ++s)
+      words.push_back(loadBlock(rhs, lanePointer, firstBlock(k.constant(0)), s));
     for (int64_t begin = 0; begin < rounds; begin += roundsAtOnce) {
       int64_t end = std::min(rounds, begin + roundsAtOnce);
       copyLhs(row, begin, end);
-      k.forLoop(k.constant(begin), k.constant(end), k.constant(1), State(sums, next), [&](Expr round) {
-        Words words = next;
-        next = loadBlocks(rhs, lanePointer, nextBlock(round, firstBlock));
-        Expr local = ((round - begin) * warpCount + k.warp()) * instance.stages; // block in shared memory
+      k.forLoop(k.constant(begin), k.constant(end), k.constant(1), State(sums, words), [&](Expr round) {
+        k.noUnroll();
+        Expr local = ((round - begin) * warpCount + warp) * instance.stages; // block in shared memory
         Expr address = k.sharedAddress(memory) + g * static_cast<int>(rowBytes) + local * 32 + q * 8;
-        for (unsigned s = 0; s < instance.stages; ++s)
-          multiplyBlock(sums, ArrayRef(words).slice(16 * s, 16), address + static_cast<int>(s * 32));
+        // After the last round, its own blocks again: they are not used.
+        Expr next = firstBlock(k.min(round + 1, k.constant(rounds - 1)));
+        for (unsigned s = 0; s < instance.stages; ++s) {
+          multiplyBlock(sums, words[s], address + static_cast<int>(s * 32));
+          words[s] = loadBlock(rhs, lanePointer, next, s);
+        }
       });
     }
   }
-
-  /// The round after `round`; after the last one, the last again: its loads are not used.
-  Expr nextBlock(Expr round, function_ref<Expr(Expr)> firstBlock) { return firstBlock(k.min(round + 1, k.constant(rounds - 1))); }
 
   void multiplyBlock(MutableArrayRef<Fragment> sums, ArrayRef<Expr> words, Expr address) {
     SmallVector<SmallVector<Expr>> b;
@@ -126,7 +124,8 @@ private:
     Array lhs = k.global(problem.lhs, problem.element);
     int64_t halves = (end - begin) * roundBlocks * 2; // of 8 elements, of a row
     k.syncThreads();
-    k.forLoop(k.thread(), k.constant(halves * instance.rows), k.constant(threadCount), [&](Expr i) {
+    k.forLoop(thread, k.constant(halves * instance.rows), k.constant(threadCount), [&](Expr i) {
+      k.noUnroll();
       Expr r = i / halves, half = i % halves, local = half / 2;
       Expr block = (local / roundBlocks + begin) * (roundBlocks * instance.split) + rank * roundBlocks + local % roundBlocks;
       Words words(4, k.constant(0));
@@ -152,8 +151,8 @@ private:
     k.syncThreads(); // lhs is read
     for (auto [t, fragment] : llvm::enumerate(sums))
       for (unsigned i = 0; i < fragment.size(); ++i) {
-        Expr r = Fragment::firstColumn(k) + Fragment::column(i), c = k.lane() / 4 * 8 + static_cast<int>(2 * t + Fragment::half(i));
-        k.store(fragment[i], partial, k.warp() * size + r * width + c);
+        Expr r = lane % 4 * 2 + Fragment::column(i), c = lane / 4 * 8 + static_cast<int>(2 * t + Fragment::half(i));
+        k.store(fragment[i], partial, warp * size + r * width + c);
       }
     k.syncThreads();
     auto sumOf = [&](Expr index) {
@@ -168,16 +167,16 @@ private:
     };
     if (instance.split == 1) {
       for (int64_t first = 0; first < size; first += threadCount)
-        finish(k.thread() + first, sumOf(k.thread() + first));
+        finish(thread + first, sumOf(thread + first));
       return;
     }
     Array mine = k.sharedArray(clusterSums, k.f32());
     for (int64_t first = 0; first < size; first += threadCount)
-      k.store(sumOf(k.thread() + first), mine, k.thread() + first);
+      k.store(sumOf(thread + first), mine, thread + first);
     k.clusterSync();
     int64_t share = size / instance.split;
     for (int64_t first = 0; first < share; first += threadCount) {
-      Expr inShare = k.thread() + first;
+      Expr inShare = thread + first;
       auto add = [&] {
         Expr index = rank * share + inShare, sum;
         for (unsigned other = 0; other < instance.split; ++other) {
@@ -201,7 +200,7 @@ private:
   unsigned tiles;
   int64_t blocks, panels, roundBlocks, rounds, roundsAtOnce, rowBytes;
   Slab memory, clusterSums;
-  Expr rows, rank;
+  Expr rows, rank, thread, lane, warp;
 };
 
 } // namespace
