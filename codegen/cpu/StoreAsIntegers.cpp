@@ -95,7 +95,7 @@ bool convertAccess(Operation *op) {
   } else {
     // Views and control flow pass a memref on; nothing else may touch one.
     return llvm::none_of(op->getOperandTypes(), isAffected) || isa<ViewLikeOpInterface>(op) ||
-           isa<memref::CopyOp, memref::DimOp, memref::PrefetchOp, memref::ExtractStridedMetadataOp>(op) ||
+           isa<memref::CopyOp, memref::DimOp, memref::PrefetchOp, memref::ExtractStridedMetadataOp, memref::TransposeOp>(op) ||
            isa<BranchOpInterface, RegionBranchOpInterface, RegionBranchTerminatorOpInterface>(op);
   }
   return true;

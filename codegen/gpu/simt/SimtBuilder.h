@@ -53,6 +53,7 @@ public:
   Value exp2Approximate(Value x);
   /// IEEE maximum: NaN wins.
   Value maximum(Value a, Value b);
+  Value ceilDivide(Value a, Value b) { return div(sub(add(a, b), 1), b); }
   Value toI32(Value index);
   Value toI64(Value index);
   Value fromI64(Value integer); ///< to index
