@@ -325,6 +325,8 @@ struct Stats {
   uint64_t bulkLoadBytes = 0;                   ///< Global to shared, bytes that really come from global memory (multicast counted once).
   uint64_t bulkStoreBytes = 0;                  ///< Shared to global, inside of the tensor.
   uint64_t cpAsyncBytes = 0;
+  uint64_t peakBytesInFlight = 0;               ///< Most bytes of copies into one CTA's shared memory that had not landed at one time.
+  uint64_t wgmmaSharedBytes = 0;                ///< Operands that wgmma read from shared memory.
   Traffic globalLoads, globalStores, globalAtomics;
   uint64_t sharedWavefronts = 0;                ///< Of ld, st, atom, ldmatrix, stmatrix on shared memory.
   uint64_t sharedWavefrontsIdeal = 0;           ///< What they would be without bank conflicts.
