@@ -134,7 +134,7 @@ Step fromGeneric(Warp &warp, const Insn &insn, uint32_t mask) {
   for (uint32_t lanes = mask; lanes; lanes &= lanes - 1) {
     uint32_t l = uint32_t(lowestLane(lanes));
     uint64_t address = warp.value(insn.slots[1], l), window = uint64_t(insn.immediate);
-    warp.setValue(insn.slots[0], l, window && inWindow(address, window) ? address - window : address);
+    warp.u64(insn.slots[0])[l] = window && inWindow(address, window) ? address - window : address;
   }
   return Step::Next;
 }
