@@ -276,7 +276,7 @@ static std::string situation(Grid &grid) {
                 std::to_string(std::popcount(warp.live)) + " live lanes at line " + std::to_string(info.line) + " `" + info.source + "`";
       }
     for (const Mbarrier &mbarrier : cluster->mbarriers)
-      if (mbarrier.valid && (mbarrier.pending != mbarrier.expected || mbarrier.transactions) && ++lines < 96)
+      if (mbarrier.valid && ++lines < 128)
         text += "\n    mbarrier at shared offset " + std::to_string(mbarrier.offset) + " of CTA " + std::to_string(mbarrier.rank) + " of cluster " +
                 std::to_string(cluster->index) + ": phase " + std::to_string(mbarrier.phase) + ", pending " + std::to_string(mbarrier.pending) +
                 " of " + std::to_string(mbarrier.expected) + " arrivals, " + std::to_string(mbarrier.transactions) + " bytes";
@@ -378,11 +378,12 @@ void Grid::run() {
       ++progress;
       continue;
     }
-    if (progress != lastProgress) {
+    bool progressed = progress != lastProgress;
+    if (progressed) {
       lastProgress = progress;
       executedAtProgress = nudgedAt = executed;
     }
-    bool stuck = !moved && progress == lastProgress;
+    bool stuck = !moved && !progressed;
     bool spinning = executed - nudgedAt > patience;
     if (!stuck && !spinning)
       continue;
