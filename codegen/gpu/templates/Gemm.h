@@ -18,6 +18,8 @@
 #include "codegen/gpu/KernelBuilder.h"
 #include "codegen/gpu/Launch.h"
 #include "codegen/gpu/templates/Epilogue.h"
+#include "dialect/exec/ExecDialect.h"
+#include "dialect/kernel/KernelDialect.h"
 
 namespace msa::gpu {
 
@@ -59,6 +61,9 @@ llvm::Expected<std::vector<GemmChoice>> pickGemm(const GemmProblem &problem, con
 /// Adds the function (or functions: a name may get a suffix) of an instance to `module`. \returns how it is launched, in order.
 llvm::Expected<std::vector<Launch>> emitGemm(mlir::ModuleOp module, llvm::StringRef symbol, const GemmProblem &problem, const GemmInstance &instance,
                                              const GPUTarget &target);
+
+/// The launches of a kernel whose op is a kernel.matmul, or an error that says why the template does not serve it; nothing is added then.
+llvm::Expected<std::vector<LaunchCase>> lowerGemm(exec::KernelOp kernel, kernel::MatmulOp op, const GPUTarget &target);
 
 //===--- The forms. ---===//
 
