@@ -61,7 +61,7 @@ static Value sumEach(KernelBuilder &k, ArrayRef<Value> sums) {
 }
 
 Values msa::cpu::partialProducts(KernelBuilder &k, DotTile tile, Value matrix, ArrayRef<Values> query, ValueRange key,
-                                 Type element, int64_t length, Value ahead) {
+                                 Type element, int64_t length, Value ahead, int64_t aheadRows) {
   OpBuilder &b = k.getBuilder();
   int64_t lanes = k.lanes(), parts = partialSums / lanes, products = tile.queries * tile.keys;
   int64_t elementBytes = element.getIntOrFloatBitWidth() / 8;
@@ -70,8 +70,8 @@ Values msa::cpu::partialProducts(KernelBuilder &k, DotTile tile, Value matrix, A
   // Accumulator (part * queries + query) * keys + key. Part by part, so that on narrow vectors the query's vectors of
   // one part need not outlive it.
   auto step = [&](Value j, int64_t count, Values sums) {
-    for (int64_t byte = 0; ahead && byte < tile.keys * count * elementBytes; byte += cacheLine)
-      LLVM::Prefetch::create(b, k.getLoc(), offsetPointer(k, ahead, k.mul(j, tile.keys * elementBytes), byte),
+    for (int64_t byte = 0; ahead && byte < aheadRows * count * elementBytes; byte += cacheLine)
+      LLVM::Prefetch::create(b, k.getLoc(), offsetPointer(k, ahead, k.mul(j, aheadRows * elementBytes), byte),
                              /*rw=*/0, /*hint=*/2, /*cache=*/1);
     for (int64_t part = 0; part < parts; ++part) {
       int64_t active = std::min(count - part * lanes, lanes);

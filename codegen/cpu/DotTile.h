@@ -29,11 +29,11 @@ struct DotTile {
 /// The partial sums of all products, 16 / lanes vectors each: of part 0, of query 0 with every key, then of query 1 with
 /// every key, ..; then of part 1.
 /// Rows have `length` elements. `query[i]` are the indices of a row in the f32 memref `matrix` up to its last dimension;
-/// `key[j]` are `!llvm.ptr` to rows of `element`. Where `ahead` points, if given, as much memory as that of all keys is
-/// fetched into the second-level cache meanwhile.
+/// `key[j]` are `!llvm.ptr` to rows of `element`. Where `ahead` points, if given, as much memory as that of `aheadRows`
+/// keys is fetched into the second-level cache meanwhile.
 KernelBuilder::Values partialProducts(KernelBuilder &k, DotTile tile, mlir::Value matrix,
                                       llvm::ArrayRef<KernelBuilder::Values> query, mlir::ValueRange key,
-                                      mlir::Type element, int64_t length, mlir::Value ahead = {});
+                                      mlir::Type element, int64_t length, mlir::Value ahead = {}, int64_t aheadRows = 1);
 
 /// Lane i is the product of partial sums i; `products` of them, at most `lanes`.
 mlir::Value sumProducts(KernelBuilder &k, llvm::ArrayRef<mlir::Value> partial, int64_t products);

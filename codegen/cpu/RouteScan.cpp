@@ -5,7 +5,7 @@
 //
 //   for each block of rows of the tile's documents          (addresses of its rows: spans end here)
 //     for each few rows of the block
-//       for each few tokens that take part
+//       for each few tokens that take part             (for a maximum, forwards and backwards in turn)
 //         for each head: inner products (DotTile.h), times scale, into the heads' reduction
 //         into the tokens' reduction
 //     for each row of the block: into its document's reduction; a finished document goes to the tile's list
@@ -60,7 +60,9 @@ private:
   void emitTile(Value tile);
   Value writeAddresses(Value cursor, Value row, Value end);
   void scoreBlock(Value count, DotTile tile);
-  Value scoreTokens(DotTile tile, ValueRange key, Value token, Value state);
+  Value loadAddress(Value row);
+  Value scoreTokens(DotTile tile, ValueRange key, Value token, int64_t aheadRows, Value state);
+  Value scoreRange(DotTile part, ValueRange key, Value from, Value end, Value back, int64_t aheadRows, Value state);
   void scoreSingle(Value count);
   Values reduceRows(Value tile, Value row, Value count, Value end, ValueRange carried);
 
@@ -76,12 +78,27 @@ private:
       return arith::MaximumFOp::create(k.getBuilder(), k.getLoc(), a, b);
     return reduce == Reduce::mean ? k.addF(a, b) : b;
   }
+  /// The maximum of scalars that come in one order only: the first of two zeros will do, which makes the chain shorter.
+  Value maximumInOrder(Value a, Value b) {
+    auto compare = [&](arith::CmpFPredicate predicate, Value x, Value y) -> Value {
+      return arith::CmpFOp::create(k.getBuilder(), k.getLoc(), predicate, x, y);
+    };
+    Value greater = k.select(compare(arith::CmpFPredicate::OGT, b, a), b, a);
+    return k.select(compare(arith::CmpFPredicate::UNO, b, b), b, greater);
+  }
   Value toFloat(Value index) {
     Value integer = arith::IndexCastOp::create(k.getBuilder(), k.getLoc(), k.getBuilder().getI64Type(), index);
     return arith::SIToFPOp::create(k.getBuilder(), k.getLoc(), k.getBuilder().getF32Type(), integer);
   }
   Value broadcast(Value scalar, int64_t lanes) {
     return vector::BroadcastOp::create(k.getBuilder(), k.getLoc(), k.vectorType(lanes), scalar);
+  }
+
+  Value slice(Value vector, int64_t offset, int64_t lanes) {
+    if (cast<VectorType>(vector.getType()).getDimSize(0) == lanes)
+      return vector;
+    return vector::ExtractStridedSliceOp::create(k.getBuilder(), k.getLoc(), vector, ArrayRef<int64_t>{offset},
+                                                 ArrayRef<int64_t>{lanes}, ArrayRef<int64_t>{1});
   }
 
   KernelBuilder &k;
@@ -161,20 +178,40 @@ void RouteScan::emitTile(Value tile) {
 /// Where rows [row, row + count) start. The rest of the block repeats the last, so that rows are always scored by the
 /// same number; what comes out is not looked at. Gives the cursor.
 Value RouteScan::writeAddresses(Value cursor, Value row, Value count) {
+  OpBuilder &b = k.getBuilder();
   Value last = k.sub(count, 1);
-  return k.forLoop(k.index(0), k.index(routeScanBlock), 1, {cursor}, [&](Value i, ValueRange carried) -> Values {
-    Value wanted = k.add(row, k.min(i, last));
-    Value next = keys.advance(carried[0], wanted);
-    Value address = LLVM::PtrToIntOp::create(k.getBuilder(), k.getLoc(), k.getBuilder().getI64Type(),
-                                             keys.address(next, wanted));
-    k.storeRaw(address, addresses, {i});
-    return {next};
-  })[0];
+  auto toAddress = [&](Value pointer) -> Value {
+    return LLVM::PtrToIntOp::create(b, k.getLoc(), b.getI64Type(), pointer);
+  };
+  Value first = keys.advance(cursor, row);
+  return k.ifThenElse(
+      keys.holds(first, k.add(row, last)),
+      [&]() -> Values { // as nearly always; without a branch in it, the loop becomes a few vector instructions
+        Value start = toAddress(keys.address(first, row));
+        k.forLoop(k.index(0), k.index(routeScanBlock), 1, [&](Value i) {
+          Value bytes = arith::IndexCastOp::create(b, k.getLoc(), b.getI64Type(), k.mul(k.min(i, last), keys.rowBytes()));
+          k.storeRaw(k.add(start, bytes), addresses, {i});
+        });
+        return {first};
+      },
+      [&]() -> Values {
+        return k.forLoop(k.index(0), k.index(routeScanBlock), 1, {first}, [&](Value i, ValueRange carried) -> Values {
+          Value wanted = k.add(row, k.min(i, last));
+          Value next = keys.advance(carried[0], wanted);
+          k.storeRaw(toAddress(keys.address(next, wanted)), addresses, {i});
+          return {next};
+        });
+      })[0];
+}
+
+Value RouteScan::loadAddress(Value row) {
+  Type pointer = LLVM::LLVMPointerType::get(k.getBuilder().getContext());
+  return LLVM::IntToPtrOp::create(k.getBuilder(), k.getLoc(), pointer, k.loadRaw(addresses, {row}));
 }
 
 /// The reduction over heads of `tile.queries` tokens from `token` on, and that over tokens, of which `state` is the
-/// result so far (one lane for each key).
-Value RouteScan::scoreTokens(DotTile tile, ValueRange key, Value token, Value state) {
+/// result so far: one lane for each key, or for each product where it is a maximum, whose order does not matter.
+Value RouteScan::scoreTokens(DotTile tile, ValueRange key, Value token, int64_t aheadRows, Value state) {
   OpBuilder &b = k.getBuilder();
   int64_t products = tile.queries * tile.keys;
   int64_t elementBytes = op.getElement().getIntOrFloatBitWidth() / 8;
@@ -188,11 +225,13 @@ Value RouteScan::scoreTokens(DotTile tile, ValueRange key, Value token, Value st
     SmallVector<Values> query;
     for (int64_t i = 0; i < tile.queries; ++i)
       query.push_back({k.add(token, i), head});
-    // Meanwhile the next rows come to the second-level cache: several rows at once are no stream that the processor
-    // would recognise. They lie behind these, save at the end of a span, where fetching ahead does no harm.
-    Value ahead = offsetPointer(k, key[0], keyHeads == 1 ? Value() : k.mul(keyBytes, tile.keys),
-                                tile.keys * keys.rowBytes());
-    Values partial = partialProducts(k, tile, op.getQuery(), query, headKeys, op.getElement(), length, ahead);
+    // Meanwhile the next rows come to the second-level cache, `aheadRows` of them with each group of tokens, in turns:
+    // several rows at once are no stream that the processor would recognise. They lie behind these, save at the end of a
+    // span, where fetching ahead does no harm.
+    Value turn = k.rem(k.div(token, tile.queries), tile.keys / aheadRows);
+    Value bytes = k.add(k.mul(turn, aheadRows * keys.rowBytes()), keyHeads == 1 ? k.index(0) : k.mul(keyBytes, aheadRows));
+    Value ahead = offsetPointer(k, key[0], bytes, tile.keys * keys.rowBytes());
+    Values partial = partialProducts(k, tile, op.getQuery(), query, headKeys, op.getElement(), length, ahead, aheadRows);
     Value dots = sumProducts(k, partial, products);
     return k.mulF(dots, broadcast(k.scalar(op.getScale().convertToDouble()), products));
   };
@@ -206,13 +245,20 @@ Value RouteScan::scoreTokens(DotTile tile, ValueRange key, Value token, Value st
     if (headReduce == Reduce::mean)
       scores = k.divF(scores, broadcast(k.scalar(heads), products));
   }
+  if (queryReduce == Reduce::max) {
+    Value on = k.loadRaw(op.getMask(), {token});
+    if (tile.queries > 1) {
+      SmallVector<int64_t> queryOf;
+      for (int64_t i = 0; i < products; ++i)
+        queryOf.push_back(i / tile.keys);
+      on = vector::LoadOp::create(b, k.getLoc(), VectorType::get({tile.queries}, b.getI1Type()), op.getMask(), token);
+      on = vector::ShuffleOp::create(b, k.getLoc(), on, on, queryOf);
+    }
+    return k.select(on, combine(queryReduce, state, scores), state);
+  }
   for (int64_t i = 0; i < tile.queries; ++i) {
-    Value token_i = tile.queries == 1 ? scores
-                                      : vector::ExtractStridedSliceOp::create(
-                                            b, k.getLoc(), scores, ArrayRef<int64_t>{i * tile.keys},
-                                            ArrayRef<int64_t>{tile.keys}, ArrayRef<int64_t>{1});
     Value on = k.loadRaw(op.getMask(), {k.add(token, i)});
-    state = k.select(on, combine(queryReduce, state, token_i), state);
+    state = k.select(on, combine(queryReduce, state, slice(scores, i * tile.keys, tile.keys)), state);
   }
   return state;
 }
@@ -227,8 +273,7 @@ void RouteScan::scoreSingle(Value count) {
   };
   auto oneToken = [&] {
     k.forLoop(k.index(0), count, 1, [&](Value row) {
-      Value address = k.loadRaw(addresses, {row});
-      Value key = LLVM::IntToPtrOp::create(k.getBuilder(), k.getLoc(), LLVM::LLVMPointerType::get(k.getBuilder().getContext()), address);
+      Value key = loadAddress(row);
       Values query{firstToken, k.index(0)};
       // Short rows keep so many loads in flight that the processor's own prefetching falls behind.
       Value ahead = keys.rowBytes() < 2048 ? offsetPointer(k, key, {}, 4096) : Value();
@@ -248,28 +293,65 @@ void RouteScan::scoreSingle(Value count) {
   k.ifThenElse(k.less(firstToken, endToken), oneToken, zeroToken);
 }
 
+/// `state` and the reduction over tokens [from, end), a multiple of `part.queries`, from behind if `back`.
+Value RouteScan::scoreRange(DotTile part, ValueRange key, Value from, Value end, Value back, int64_t aheadRows, Value state) {
+  Reduce reduce = op.getQueryReduce();
+  bool maximum = reduce == Reduce::max;
+  Value init = maximum ? start(reduce, part.queries * part.keys) : state;
+  Value result = k.forLoop(from, end, part.queries, {init}, [&](Value step, ValueRange carried) -> Values {
+    Value mirrored = k.sub(k.add(from, k.sub(end, part.queries)), step);
+    Value token = maximum ? k.select(back, mirrored, step) : step;
+    Value any = k.loadRaw(op.getMask(), {token});
+    for (int64_t i = 1; i < part.queries; ++i)
+      any = k.orI(any, k.loadRaw(op.getMask(), {k.add(token, i)}));
+    return k.ifThenElse(
+        any, [&]() -> Values { return {scoreTokens(part, key, token, aheadRows, carried[0])}; },
+        [&]() -> Values { return {carried[0]}; });
+  })[0];
+  if (!maximum)
+    return result;
+  for (int64_t lanes = part.queries * part.keys; lanes > part.keys; lanes /= 2)
+    result = combine(reduce, slice(result, 0, lanes / 2), slice(result, lanes / 2, lanes / 2));
+  return combine(reduce, state, result);
+}
+
 void RouteScan::scoreBlock(Value count, DotTile tile) {
+  Value tokens = k.sub(endToken, firstToken);
+  // With hardly more tokens than a tile takes, smaller ones are faster: what they read again was fetched twice.
+  Value few = k.less(tokens, k.index(tile.queries + tile.queries / 2));
+  Value whole = k.add(firstToken, k.mul(k.div(tokens, tile.queries), tile.queries));
+  if (tile.queries > 1)
+    whole = k.select(few, firstToken, whole);
+  // Only what has been asked for twice is there in time. Where many tokens come along, asking more often only costs.
+  int64_t lessAhead = std::max<int64_t>(tile.keys / 2, 1);
+  assert(tile.keys % lessAhead == 0 && "every row has its turn");
+  Value many = k.lessEqual(k.index(2 * (tile.keys / lessAhead) * tile.queries), tokens);
+
   Value groups = k.ceilDiv(count, tile.keys);
   k.forLoop(k.index(0), k.mul(groups, tile.keys), tile.keys, [&](Value group) {
     Values key;
-    for (int64_t i = 0; i < tile.keys; ++i) {
-      Value address = k.loadRaw(addresses, {k.add(group, i)});
-      key.push_back(LLVM::IntToPtrOp::create(k.getBuilder(), k.getLoc(), LLVM::LLVMPointerType::get(k.getBuilder().getContext()), address));
-    }
+    for (int64_t i = 0; i < tile.keys; ++i)
+      key.push_back(loadAddress(k.add(group, i)));
+    // Every other time tokens go backwards: the last ones are in the first-level cache still when it has to take new keys.
+    Value back = k.equal(k.rem(k.div(group, tile.keys), 2), k.index(1));
     Value state = start(op.getQueryReduce(), tile.keys);
-    Value from = firstToken;
-    for (int64_t queries = tile.queries; queries > 0; queries /= 2) {
-      DotTile part{queries, tile.keys};
-      Value end = k.add(from, k.mul(k.div(k.sub(endToken, from), queries), queries));
-      state = k.forLoop(from, end, queries, {state}, [&](Value token, ValueRange carried) -> Values {
-        Value any = k.loadRaw(op.getMask(), {token});
-        for (int64_t i = 1; i < queries; ++i)
-          any = k.orI(any, k.loadRaw(op.getMask(), {k.add(token, i)}));
-        return k.ifThenElse(
-            any, [&]() -> Values { return {scoreTokens(part, key, token, carried[0])}; },
-            [&]() -> Values { return {carried[0]}; });
-      })[0];
-      from = end;
+    auto scoreWhole = [&](int64_t aheadRows) -> Values {
+      return {scoreRange(tile, key, firstToken, whole, back, aheadRows, state)};
+    };
+    auto scoreRest = [&]() -> Values {
+      Value from = whole, rest = state;
+      for (int64_t queries = tile.queries / 2; queries > 0; queries /= 2) {
+        Value end = k.add(from, k.mul(k.div(k.sub(endToken, from), queries), queries));
+        rest = scoreRange({queries, tile.keys}, key, from, end, back, tile.keys, rest);
+        from = end;
+      }
+      return {rest};
+    };
+    if (tile.queries == 1) {
+      state = scoreWhole(tile.keys)[0];
+    } else {
+      state = k.ifThenElse(many, [&] { return scoreWhole(lessAhead); }, [&] { return scoreWhole(tile.keys); })[0];
+      state = k.ifThenElse(k.less(whole, endToken), scoreRest, [&]() -> Values { return {state}; })[0];
     }
     if (op.getQueryReduce() == Reduce::mean)
       state = k.divF(state, broadcast(toFloat(tokenCount), tile.keys));
@@ -282,7 +364,8 @@ Values RouteScan::reduceRows(Value tile, Value row, Value count, Value end, Valu
   return k.forLoop(k.index(0), count, 1, carried, [&](Value i, ValueRange carried) -> Values {
     Value current = k.add(row, i), next = k.add(current, 1);
     Value number = loadDocument(current);
-    Value state = combine(reduce, carried[0], k.loadRaw(rowScores, {i}));
+    Value score = k.loadRaw(rowScores, {i});
+    Value state = reduce == Reduce::max ? maximumInOrder(carried[0], score) : combine(reduce, carried[0], score);
     Value length = k.add(carried[1], 1);
     Value done = k.orI(k.equal(next, end), k.notEqual(loadDocument(k.min(next, k.sub(end, 1))), number));
     return k.ifThenElse(

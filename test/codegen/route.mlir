@@ -16,12 +16,24 @@
 // V3: scf.for {{.*}} to %c1024 step %c16 iter_args({{.*}}) -> (vector<8xf32>, vector<8xf32>) {
 // V3-COUNT-2: math.fma
 // CHECK-NEXT: scf.yield
-// Several tokens: 4 tokens by 4 keys, or 2 by 3 of two vectors.
+// Several tokens: 4 tokens by 4 keys, or 2 by 3 of two vectors. Of the next keys each group of tokens fetches some where
+// tokens are many, and all where they are not.
+// CHECK: scf.if
+// V4: scf.for {{.*}} to %c1024 step %c16 iter_args({{.*}}) -> ({{(vector<16xf32>, ){15}vector<16xf32>}}) {
+// V4-COUNT-2: "llvm.intr.prefetch"
+// V4-NOT: "llvm.intr.prefetch"
+// V4-COUNT-16: math.fma {{.*}} : vector<16xf32>
 // V4: scf.for {{.*}} to %c1024 step %c16 iter_args({{.*}}) -> ({{(vector<16xf32>, ){15}vector<16xf32>}}) {
 // V4-COUNT-4: "llvm.intr.prefetch"
+// V4-NOT: "llvm.intr.prefetch"
 // V4-COUNT-16: math.fma {{.*}} : vector<16xf32>
 // V3: scf.for {{.*}} to %c1024 step %c16 iter_args({{.*}}) -> ({{(vector<8xf32>, ){11}vector<8xf32>}}) {
+// V3-COUNT-1: "llvm.intr.prefetch"
+// V3-NOT: "llvm.intr.prefetch"
+// V3-COUNT-12: math.fma {{.*}} : vector<8xf32>
+// V3: scf.for {{.*}} to %c1024 step %c16 iter_args({{.*}}) -> ({{(vector<8xf32>, ){11}vector<8xf32>}}) {
 // V3-COUNT-3: "llvm.intr.prefetch"
+// V3-NOT: "llvm.intr.prefetch"
 // V3-COUNT-12: math.fma {{.*}} : vector<8xf32>
 // CHECK-NEXT: scf.yield
 // CHECK: vector.shuffle
