@@ -29,7 +29,7 @@ static void settle(Cluster &cluster, const PendingCopy &copy) {
   who.clock = mbarrier.phase + 1;
   for (uint32_t at = copy.offset, end = copy.offset + copy.bytes; at < end;) {
     uint32_t lineEnd = std::min(end, at / lineBytes * lineBytes + lineBytes);
-    settleWrite(cta.shadow[at / lineBytes], wordMask(at % lineBytes, at % lineBytes + (lineEnd - at)), mbarrier.agent, who, noLane, false);
+    settleWrite(cta.shadow[at / lineBytes], byteMask(at % lineBytes, at % lineBytes + (lineEnd - at)), mbarrier.agent, who, noLane, false);
     at = lineEnd;
   }
 }

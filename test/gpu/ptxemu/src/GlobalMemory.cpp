@@ -67,7 +67,7 @@ void Grid::recordGlobal(uint64_t address, uint64_t bytes, bool isWrite, const Ac
   uint64_t base = range->begin & ~uint64_t(lineBytes - 1);
   for (uint64_t at = address, end = address + bytes; at < end;) {
     uint64_t lineEnd = std::min(end, (at & ~uint64_t(lineBytes - 1)) + lineBytes);
-    uint32_t mask = wordMask(uint32_t(at % lineBytes), uint32_t(at % lineBytes + (lineEnd - at)));
+    ByteMask mask = byteMask(uint32_t(at % lineBytes), uint32_t(at % lineBytes + (lineEnd - at)));
     Line &line = range->shadow->line((at & ~uint64_t(lineBytes - 1)) - base);
     Conflict conflict = isWrite ? recordWrite(line, mask, who, nullptr) : recordRead(line, mask, who, nullptr, 8);
     if (conflict.kind != Conflict::Kind::None)

@@ -26,7 +26,7 @@ static void land(Warp &warp, const LaneCopy &copy, const Accessor &who) {
   }
   countInFlight(cta, -int64_t(copy.bytes));
   if (grid.options.races)
-    settleWrite(cta.shadow[copy.offset / lineBytes], wordMask(copy.offset % lineBytes, copy.offset % lineBytes + copy.bytes),
+    settleWrite(cta.shadow[copy.offset / lineBytes], byteMask(copy.offset % lineBytes, copy.offset % lineBytes + copy.bytes),
                 Grid::laneCopyAgents + warp.index, who, copy.lane, true);
 }
 

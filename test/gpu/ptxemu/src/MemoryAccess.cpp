@@ -9,8 +9,9 @@ namespace {
 /// Words that lanes access in one line.
 struct LineGroup {
   uint64_t line;
-  uint32_t mask;
-  uint8_t lanes[32];
+  uint32_t mask;  ///< Words.
+  ByteMask bytes;
+  uint8_t lanes[32]; ///< Of the words.
 };
 
 /// Accesses sorted by line.
@@ -30,6 +31,7 @@ struct LineGroups {
       if (last == count) {
         groups[count].line = line;
         groups[count].mask = 0;
+        groups[count].bytes = 0;
         ++count;
       }
     }
@@ -39,6 +41,7 @@ struct LineGroups {
     for (uint32_t word = begin / 4, end = (begin + bytes + 3) / 4; word < end; ++word)
       group.lanes[word] = both & (1u << word) ? manyLanes : lane;
     group.mask |= mask;
+    group.bytes |= byteMask(begin, begin + bytes);
   }
 };
 
@@ -86,9 +89,9 @@ static void recordSharedGroups(Warp &warp, WarpAccess &access, const LineGroups 
     }
     Conflict conflict;
     if (access.kind == AccessKind::Load) {
-      conflict = recordRead(line, group.mask, who, group.lanes, ~size_t(0));
+      conflict = recordRead(line, group.bytes, who, group.lanes, ~size_t(0));
     } else {
-      conflict = recordWrite(line, group.mask, who, group.lanes);
+      conflict = recordWrite(line, group.bytes, who, group.lanes);
       written |= group.mask;
     }
     if (conflict.kind != Conflict::Kind::None)
@@ -210,7 +213,7 @@ static uint32_t resolveGlobal(Warp &warp, WarpAccess &access, uint32_t mask) {
     if (!range->shadow)
       range->shadow = std::make_unique<GlobalShadow>(range->end - range->begin + lineBytes);
     Line &line = range->shadow->line(group.line * lineBytes - (range->begin & ~uint64_t(lineBytes - 1)));
-    Conflict conflict = isWrite ? recordWrite(line, group.mask, who, group.lanes) : recordRead(line, group.mask, who, group.lanes, 8);
+    Conflict conflict = isWrite ? recordWrite(line, group.bytes, who, group.lanes) : recordRead(line, group.bytes, who, group.lanes, 8);
     if (conflict.kind != Conflict::Kind::None)
       grid.reportConflict(conflict, Grid::placeOf(warp, group.lanes[conflict.word] < 32 ? group.lanes[conflict.word] : -1), "global",
                           group.line * lineBytes + conflict.word * 4, who);

@@ -5,26 +5,25 @@
 
 namespace ptxemu {
 
-static Conflict conflict(Conflict::Kind kind, uint32_t overlap, uint32_t cluster, uint32_t agent, uint32_t clock, uint32_t pc) {
-  return {kind, uint32_t(std::countr_zero(overlap)), cluster, agent, clock, pc};
+static Conflict conflict(Conflict::Kind kind, ByteMask overlap, uint32_t cluster, uint32_t agent, uint32_t clock, uint32_t pc) {
+  return {kind, lowestByte(overlap) / 4, cluster, agent, clock, pc};
 }
 
-/// Words that a lane of the warp wrote and another lane accesses although nothing synchronised the lanes in between.
-static uint32_t otherLanes(const WriteSegment &segment, uint32_t overlap, const Accessor &who, const uint8_t *lanes) {
+/// Bytes that a lane of the warp wrote and another lane accesses although nothing synchronised the lanes in between.
+static ByteMask otherLanes(const WriteSegment &segment, ByteMask overlap, const Accessor &who, const uint8_t *lanes) {
   if (!lanes || who.warp < 0 || !segment.ordinary || segment.strong || segment.cluster != who.cluster ||
       segment.agent != uint32_t(who.warp) || segment.clock < who.sync)
     return 0;
-  uint32_t found = 0;
-  for (uint32_t rest = overlap; rest; rest &= rest - 1) {
-    int word = std::countr_zero(rest);
-    uint8_t writer = segment.lanes[size_t(word)], lane = lanes[word];
-    if (writer != lane && writer < 32 && lane < 32)
-      found |= 1u << word;
+  ByteMask found = 0;
+  for (uint32_t word = lowestByte(overlap) / 4; word < 32; ++word) {
+    uint8_t writer = segment.lanes[word], lane = lanes[word];
+    if ((overlap >> (4 * word) & 15) && writer != lane && writer < 32 && lane < 32)
+      found |= overlap & ByteMask(15) << (4 * word);
   }
   return found;
 }
 
-Conflict recordRead(Line &line, uint32_t mask, const Accessor &who, const uint8_t *lanes, size_t mostReads) {
+Conflict recordRead(Line &line, ByteMask mask, const Accessor &who, const uint8_t *lanes, size_t mostReads) {
   // Writes would have cleared the words of an equal read: then nothing is new.
   for (const ReadSegment &read : line.reads)
     if (read.agent == who.agent && read.cluster == who.cluster && read.clock == who.clock && (read.mask & mask) == mask &&
@@ -32,14 +31,14 @@ Conflict recordRead(Line &line, uint32_t mask, const Accessor &who, const uint8_
       return {};
   Conflict result;
   for (const WriteSegment &write : line.writes) {
-    uint32_t overlap = write.mask & mask;
+    ByteMask overlap = write.mask & mask;
     if (!overlap)
       continue;
     if (write.strong && who.strong)
       continue;
     if (!who.seen->knows(write.cluster, who.cluster, write.agent, write.clock))
       result = conflict(Conflict::Kind::ReadAfterWrite, overlap, write.cluster, write.agent, write.clock, write.pc);
-    else if (uint32_t words = otherLanes(write, overlap, who, lanes))
+    else if (ByteMask words = otherLanes(write, overlap, who, lanes))
       result = conflict(Conflict::Kind::Lanes, words, write.cluster, write.agent, write.clock, write.pc);
     else if (who.asynchronous && write.ordinary &&
              !who.seen->knows(write.cluster, who.cluster, who.warps + write.agent, write.clock))
@@ -73,16 +72,16 @@ Conflict recordRead(Line &line, uint32_t mask, const Accessor &who, const uint8_
   return result;
 }
 
-Conflict recordWrite(Line &line, uint32_t mask, const Accessor &who, const uint8_t *lanes) {
+Conflict recordWrite(Line &line, ByteMask mask, const Accessor &who, const uint8_t *lanes) {
   Conflict result;
   for (size_t i = 0; i < line.writes.size();) {
     WriteSegment &write = line.writes[i];
-    uint32_t overlap = write.mask & mask;
+    ByteMask overlap = write.mask & mask;
     if (overlap) {
       bool bothStrong = write.strong && who.strong;
       if (!bothStrong && !who.seen->knows(write.cluster, who.cluster, write.agent, write.clock))
         result = conflict(Conflict::Kind::WriteAfterWrite, overlap, write.cluster, write.agent, write.clock, write.pc);
-      else if (uint32_t words = bothStrong ? 0 : otherLanes(write, overlap, who, lanes))
+      else if (ByteMask words = bothStrong ? 0 : otherLanes(write, overlap, who, lanes))
         result = conflict(Conflict::Kind::Lanes, words, write.cluster, write.agent, write.clock, write.pc);
       else if (who.asynchronous && write.ordinary && !bothStrong &&
                !who.seen->knows(write.cluster, who.cluster, who.warps + write.agent, write.clock))
@@ -98,7 +97,7 @@ Conflict recordWrite(Line &line, uint32_t mask, const Accessor &who, const uint8
   }
   for (size_t i = 0; i < line.reads.size();) {
     ReadSegment &read = line.reads[i];
-    uint32_t overlap = read.mask & mask;
+    ByteMask overlap = read.mask & mask;
     if (overlap) {
       if (!(read.strong && who.strong) && !who.seen->knows(read.cluster, who.cluster, read.agent, read.clock))
         result = conflict(Conflict::Kind::WriteAfterRead, overlap, read.cluster, read.agent, read.clock, read.pc);
@@ -116,8 +115,9 @@ Conflict recordWrite(Line &line, uint32_t mask, const Accessor &who, const uint8
         write.ordinary == !who.asynchronous && write.strong == who.strong) {
       write.mask |= mask;
       if (lanes)
-        for (uint32_t rest = mask; rest; rest &= rest - 1)
-          write.lanes[size_t(std::countr_zero(rest))] = lanes[std::countr_zero(rest)];
+        for (uint32_t word = 0; word < 32; ++word)
+          if (mask >> (4 * word) & 15)
+            write.lanes[word] = write.lanes[word] == noLane || write.lanes[word] == lanes[word] ? lanes[word] : manyLanes;
       return result;
     }
   WriteSegment &made = line.writes.emplace_back();
@@ -128,16 +128,17 @@ Conflict recordWrite(Line &line, uint32_t mask, const Accessor &who, const uint8
   made.pc = who.pc;
   made.ordinary = !who.asynchronous;
   made.strong = who.strong;
+  made.lanes.fill(noLane);
   if (lanes)
-    std::copy(lanes, lanes + 32, made.lanes.begin());
-  else
-    made.lanes.fill(noLane);
+    for (uint32_t word = 0; word < 32; ++word)
+      if (mask >> (4 * word) & 15)
+        made.lanes[word] = lanes[word];
   return result;
 }
 
-void settleWrite(Line &line, uint32_t mask, uint32_t agent, const Accessor &who, uint8_t lane, bool ordinary) {
+void settleWrite(Line &line, ByteMask mask, uint32_t agent, const Accessor &who, uint8_t lane, bool ordinary) {
   for (size_t i = 0, n = line.writes.size(); i < n; ++i) {
-    uint32_t overlap = line.writes[i].mask & mask;
+    ByteMask overlap = line.writes[i].mask & mask;
     if (!overlap || line.writes[i].agent != agent || line.writes[i].clock != inFlight)
       continue;
     WriteSegment made = line.writes[i];

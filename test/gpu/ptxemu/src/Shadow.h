@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who last wrote and read memory, by lines of 128 bytes. A line holds segments: a mask of its 32 words, and the epoch of their last
+// Who last wrote and read memory, by lines of 128 bytes. A line holds segments: a mask of its bytes, and the epoch of their last
 // write or of a read since. Lines suit how tensors are moved, so most hold one segment of each kind.
 
 #pragma once
 
 #include "Clock.h"
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -15,18 +16,33 @@ namespace ptxemu {
 
 inline constexpr uint32_t lineBytes = 128;
 
+/// A bit per byte of a line.
+using ByteMask = unsigned __int128;
+
+/// Bytes [begin, end) of a line.
+inline ByteMask byteMask(uint32_t begin, uint32_t end) {
+  ByteMask all = ~ByteMask(0);
+  return (end >= lineBytes ? all : ~(all << end)) & (all << begin);
+}
+inline uint32_t lowestByte(ByteMask mask) {
+  uint64_t low = uint64_t(mask);
+  return low ? uint32_t(std::countr_zero(low)) : 64 + uint32_t(std::countr_zero(uint64_t(mask >> 64)));
+}
+
 /// Lanes of the words of a line; these stand for no lane in particular.
 inline constexpr uint8_t noLane = 255, manyLanes = 254;
 
 struct WriteSegment {
-  uint32_t mask = 0, cluster = 0, agent = 0, clock = 0, pc = 0;
+  ByteMask mask = 0;
+  uint32_t cluster = 0, agent = 0, clock = 0, pc = 0;
   bool ordinary = false; ///< By the generic proxy.
   bool strong = false;   ///< By an atomic, volatile or relaxed operation.
   std::array<uint8_t, 32> lanes; ///< Of ordinary writes.
 };
 
 struct ReadSegment {
-  uint32_t mask = 0, cluster = 0, agent = 0, clock = 0, pc = 0;
+  ByteMask mask = 0;
+  uint32_t cluster = 0, agent = 0, clock = 0, pc = 0;
   bool strong = false;
 };
 
@@ -56,14 +72,14 @@ struct Conflict {
   uint32_t cluster = 0, agent = 0, clock = 0, pc = 0;
 };
 
-/// Checks a read of the words of `mask` and records it. `lanes` gives the lane of each word, or is null.
-Conflict recordRead(Line &line, uint32_t mask, const Accessor &who, const uint8_t *lanes, size_t mostReads);
+/// Checks a read of the bytes of `mask` and records it. `lanes` gives the lane of each word, or is null.
+Conflict recordRead(Line &line, ByteMask mask, const Accessor &who, const uint8_t *lanes, size_t mostReads);
 
 /// Checks a write and records it.
-Conflict recordWrite(Line &line, uint32_t mask, const Accessor &who, const uint8_t *lanes);
+Conflict recordWrite(Line &line, ByteMask mask, const Accessor &who, const uint8_t *lanes);
 
-/// The words of `mask` that are being written by `agent` in flight now count as written by `who`.
-void settleWrite(Line &line, uint32_t mask, uint32_t agent, const Accessor &who, uint8_t lane, bool ordinary);
+/// The bytes of `mask` that are being written by `agent` in flight now count as written by `who`.
+void settleWrite(Line &line, ByteMask mask, uint32_t agent, const Accessor &who, uint8_t lane, bool ordinary);
 
 /// Mask of the words that bytes [begin, end) of a line touch.
 inline uint32_t wordMask(uint32_t begin, uint32_t end) {

@@ -69,7 +69,7 @@ void recordShared(Cluster &cluster, SharedPlace place, uint32_t bytes, bool isWr
     checkInitialized(cluster, place, bytes, where);
   for (uint32_t at = place.offset, end = place.offset + bytes; at < end;) {
     uint32_t lineEnd = std::min(end, at / lineBytes * lineBytes + lineBytes);
-    uint32_t mask = wordMask(at % lineBytes, at % lineBytes + (lineEnd - at));
+    ByteMask mask = byteMask(at % lineBytes, at % lineBytes + (lineEnd - at));
     Line &line = cta.shadow[at / lineBytes];
     Conflict conflict = isWrite ? recordWrite(line, mask, who, nullptr) : recordRead(line, mask, who, nullptr, ~size_t(0));
     if (conflict.kind != Conflict::Kind::None)

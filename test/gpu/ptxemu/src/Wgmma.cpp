@@ -141,7 +141,11 @@ void flushChecks(Warp &warp) {
     if (uint32_t missing = mask & ~warp.cta->initialized[line])
       grid.report(ReportKind::Uninitialized, where,
                   "wgmma operand at shared offset " + std::to_string(line * lineBytes + 4 * uint32_t(std::countr_zero(missing))) + " that nobody wrote");
-    Conflict conflict = recordRead(warp.cta->shadow[line], mask, who, nullptr, ~size_t(0));
+    ByteMask bytes = 0;
+    for (uint32_t word = 0; word < 32; ++word)
+      if (mask >> word & 1)
+        bytes |= ByteMask(15) << (4 * word);
+    Conflict conflict = recordRead(warp.cta->shadow[line], bytes, who, nullptr, ~size_t(0));
     if (conflict.kind != Conflict::Kind::None)
       grid.reportConflict(conflict, where, "shared", line * lineBytes + conflict.word * 4, who);
   }
