@@ -9,8 +9,6 @@ constexpr uint64_t kLineEnd = uint64_t(1) << 62;
 constexpr uint64_t kSmallestBlock = uint64_t(64) << 10;
 // A block that was too small for the run is followed by one of at least a quarter of what is held, so that a run needs few.
 constexpr uint64_t kGrowthDivisor = 4;
-
-uint64_t roundUp(uint64_t size) { return (size + kBufferAlignment - 1) & ~uint64_t(kBufferAlignment - 1); }
 } // namespace
 
 bool RangeList::reset(uint64_t wanted) {
@@ -67,13 +65,14 @@ bool RangeList::give(uint64_t offset, uint64_t size) {
   return true;
 }
 
-Arena::Arena(const Allocator &allocator) : allocator(allocator), blocks(allocator), line(allocator) {}
+Arena::Arena(const Allocator &allocator, const Allocator &blockAllocator, uint64_t alignment)
+    : allocator(allocator), blockAllocator(blockAllocator), alignment(alignment), blocks(allocator), line(allocator) {}
 
 Arena::~Arena() { dropBlocks(); }
 
 void Arena::dropBlocks() {
   for (const Block &block : blocks) {
-    allocator.release(block.data, block.size, kBufferAlignment);
+    blockAllocator.release(block.data, block.size, alignment);
     allocator.destroy(block.ranges);
   }
   blocks.clear();
@@ -86,9 +85,9 @@ bool Arena::addBlock(uint64_t size) {
   auto *ranges = allocator.create<RangeList>(allocator);
   if (!ranges)
     return false;
-  auto *data = ranges->reset(size) ? static_cast<uint8_t *>(allocator.allocate(size, kBufferAlignment)) : nullptr;
+  auto *data = ranges->reset(size) ? static_cast<uint8_t *>(blockAllocator.allocate(size, alignment)) : nullptr;
   if (!data || !blocks.push({data, size, ranges})) {
-    allocator.release(data, size, kBufferAlignment);
+    blockAllocator.release(data, size, alignment);
     allocator.destroy(ranges);
     return false;
   }
@@ -108,6 +107,20 @@ bool Arena::reset() {
   lineExtent = 0;
   live = 0;
   return line.reset(kLineEnd);
+}
+
+bool RangeList::fits(uint64_t size) const {
+  for (const Range &range : free)
+    if (range.size >= size)
+      return true;
+  return false;
+}
+
+bool Arena::wouldGrow(uint64_t size) const {
+  for (const Block &block : blocks)
+    if (block.ranges->fits(roundUp(size)))
+      return false;
+  return true;
 }
 
 bool Arena::allocate(uint64_t size, Allocation *allocation) {

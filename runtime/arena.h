@@ -14,7 +14,7 @@
 
 namespace msa::rt {
 
-/// Free ranges of [0, capacity), sorted and coalesced. Sizes are multiples of the buffer alignment. Deterministic: the smallest
+/// Free ranges of [0, capacity), sorted and coalesced. Sizes are multiples of the alignment. Deterministic: the smallest
 /// range that fits, the lowest among equals; the range that reaches the end only if no other fits, so that the same requests are
 /// placed in the same way whatever the capacity is, as long as it is enough.
 class RangeList {
@@ -27,6 +27,7 @@ public:
   [[nodiscard]] bool reset(uint64_t capacity);
   /// Offset, or UINT64_MAX when nothing fits.
   uint64_t take(uint64_t size);
+  bool fits(uint64_t size) const;
   /// Needs at most one more list element, which |reserve| may have made sure of.
   [[nodiscard]] bool give(uint64_t offset, uint64_t size);
 
@@ -45,14 +46,18 @@ public:
     uint32_t block;
   };
 
-  explicit Arena(const Allocator &allocator);
+  explicit Arena(const Allocator &allocator) : Arena(allocator, allocator, kBufferAlignment) {}
+  /// Blocks come from |blocks| and may be memory that the host cannot touch; lists come from |allocator|. Ranges have |alignment|.
+  Arena(const Allocator &allocator, const Allocator &blocks, uint64_t alignment);
   ~Arena();
   Arena(const Arena &) = delete;
   Arena &operator=(const Arena &) = delete;
 
   /// Ends the life of all allocations and, if the last run did not fit into one block, makes one that would have held it.
   [[nodiscard]] bool reset();
-  /// |size| > 0 bytes, 64-byte aligned, undefined contents.
+  /// Whether |size| more bytes would need a new block.
+  [[nodiscard]] bool wouldGrow(uint64_t size) const;
+  /// |size| > 0 bytes, undefined contents.
   [[nodiscard]] bool allocate(uint64_t size, Allocation *allocation);
   [[nodiscard]] bool free(const Allocation &allocation);
   /// Gives all memory back.
@@ -70,7 +75,11 @@ private:
   [[nodiscard]] bool addBlock(uint64_t size);
   void dropBlocks();
 
+  uint64_t roundUp(uint64_t size) const { return (size + alignment - 1) & ~(alignment - 1); }
+
   const Allocator &allocator;
+  const Allocator &blockAllocator;
+  uint64_t alignment;
   Vector<Block> blocks;
   RangeList line;
   uint64_t lineExtent = 0; // of the current run

@@ -2,10 +2,39 @@
 
 #include "runtime/buffer.h"
 
+#include "runtime/cuda/buffer_copy.h"
+
 #include <cinttypes>
 #include <cstring>
 
 using namespace msa::rt;
+
+msa_buffer::~msa_buffer() {
+  cuda::releaseCopy(*this);
+  runtime->allocator.release(data, capacity, kBufferAlignment);
+}
+
+Status msa_buffer::fetch() {
+  if (hostRows == rows)
+    return {};
+  MSA_TRY(reserveBytes(uint64_t(rows) * rowBytes, uint64_t(hostRows) * rowBytes));
+  MSA_TRY(cuda::downloadRows(*this));
+  hostRows = rows;
+  return {};
+}
+
+void msa_buffer::forgetCopy() {
+  if (copy)
+    copy->rows = 0;
+}
+
+void msa_buffer::dropRows(int64_t left) {
+  rows = left;
+  if (hostRows > left)
+    hostRows = left;
+  if (copy && copy->rows > left)
+    copy->rows = left;
+}
 
 Status msa_buffer::reserveBytes(uint64_t bytes, uint64_t keep) {
   if (bytes <= capacity)
@@ -33,7 +62,7 @@ Status msa_buffer::reserveRows(int64_t wanted) {
     return failure(MSA_INVALID_ARGUMENT, "a buffer cannot have %" PRId64 " rows", wanted);
   if (__builtin_mul_overflow(uint64_t(wanted), rowBytes, &bytes))
     return outOfMemory();
-  return reserveBytes(bytes, uint64_t(rows) * rowBytes);
+  return reserveBytes(bytes, uint64_t(hostRows) * rowBytes);
 }
 
 msa_status *msa_buffer_create(msa_runtime *runtime, msa_element_type type, uint32_t row_rank, const int64_t *row_shape,
@@ -80,9 +109,19 @@ void msa_buffer_release(msa_buffer *buffer) {
   msa_runtime_release(runtime);
 }
 
+// Where rows lie is no part of what a buffer is, so fetching leaves it as it was.
+msa_status *msa_buffer_fetch(const msa_buffer *buffer) {
+  if (!buffer)
+    return failure(MSA_INVALID_ARGUMENT, "msa_buffer_fetch: buffer is null").release();
+  return const_cast<msa_buffer *>(buffer)->fetch().release();
+}
+
 void msa_buffer_tensor(const msa_buffer *buffer, msa_tensor *out_tensor) {
   *out_tensor = {};
-  out_tensor->data = buffer->data;
+  Status fetched = const_cast<msa_buffer *>(buffer)->fetch();
+  if (!fetched.ok())
+    buffer->runtime->logf(MSA_LOG_WARNING, "the rows of a buffer cannot be fetched: %s", fetched.message());
+  out_tensor->data = fetched.ok() ? buffer->data : nullptr;
   out_tensor->type = buffer->type;
   out_tensor->rank = buffer->rowRank + 1;
   out_tensor->shape[0] = buffer->rows;
@@ -92,12 +131,18 @@ void msa_buffer_tensor(const msa_buffer *buffer, msa_tensor *out_tensor) {
 
 int64_t msa_buffer_rows(const msa_buffer *buffer) { return buffer->rows; }
 
-int64_t msa_buffer_capacity_rows(const msa_buffer *buffer) { return int64_t(buffer->capacity / buffer->rowBytes); }
+int64_t msa_buffer_capacity_rows(const msa_buffer *buffer) {
+  uint64_t onDevice = buffer->copy ? buffer->copy->capacity : 0;
+  return int64_t((buffer->capacity > onDevice ? buffer->capacity : onDevice) / buffer->rowBytes);
+}
 
 msa_status *msa_buffer_reserve(msa_buffer *buffer, int64_t rows) {
   if (!buffer)
     return failure(MSA_INVALID_ARGUMENT, "msa_buffer_reserve: buffer is null").release();
-  return buffer->reserveRows(rows).release();
+  Status status = buffer->reserveRows(rows);
+  if (status.ok() && buffer->copy)
+    status = cuda::reserveCopy(*buffer, uint64_t(rows) * buffer->rowBytes);
+  return status.release();
 }
 
 msa_status *msa_buffer_append(msa_buffer *buffer, const void *data, int64_t rows) {
@@ -106,12 +151,14 @@ msa_status *msa_buffer_append(msa_buffer *buffer, const void *data, int64_t rows
   int64_t total = 0;
   if (rows < 0 || __builtin_add_overflow(buffer->rows, rows, &total))
     return failure(MSA_INVALID_ARGUMENT, "msa_buffer_append: cannot add %" PRId64 " rows to %" PRId64, rows, buffer->rows).release();
-  Status status = buffer->reserveRows(total);
+  Status status = buffer->fetch();
+  if (status.ok())
+    status = buffer->reserveRows(total);
   if (!status.ok())
     return status.release();
   if (rows)
     std::memcpy(buffer->data + uint64_t(buffer->rows) * buffer->rowBytes, data, uint64_t(rows) * buffer->rowBytes);
-  buffer->rows = total;
+  buffer->rows = buffer->hostRows = total;
   return nullptr;
 }
 
@@ -121,6 +168,6 @@ msa_status *msa_buffer_truncate(msa_buffer *buffer, int64_t rows) {
   if (rows < 0 || rows > buffer->rows)
     return failure(MSA_INVALID_ARGUMENT, "msa_buffer_truncate: cannot leave %" PRId64 " of %" PRId64 " rows", rows, buffer->rows)
         .release();
-  buffer->rows = rows;
+  buffer->dropRows(rows);
   return nullptr;
 }

@@ -2,9 +2,16 @@
 
 #include "runtime/context.h"
 
+#include "runtime/cuda/context_state.h"
+
 #include <algorithm>
 
 using namespace msa::rt;
+
+msa_context::~msa_context() {
+  allocator.destroy(cuda);
+  allocator.release(scratch, scratchBytes, kBufferAlignment);
+}
 
 msa_status *msa_context_create(msa_program *program, msa_context **out_context) {
   if (out_context)
@@ -23,7 +30,7 @@ msa_status *msa_context_create(msa_program *program, msa_context **out_context) 
   }
   bool enough = context->registers.resize(registers) && context->registerInputs.resize(registers) &&
                 context->slots.resize(slots) && context->buffers.resize(buffers) && context->scalars.resize(scalars);
-  if (enough && program->maxScratchBytes) {
+  if (enough && program->maxScratchBytes && !program->cuda) {
     context->scratch = program->allocator.allocate(program->maxScratchBytes, kBufferAlignment);
     context->scratchBytes = context->scratch ? program->maxScratchBytes : 0;
     enough = context->scratch != nullptr;
@@ -31,6 +38,14 @@ msa_status *msa_context_create(msa_program *program, msa_context **out_context) 
   if (!enough) {
     msa_context_release(context);
     return outOfMemory().release();
+  }
+  if (program->cuda) {
+    context->cuda = program->allocator.create<cuda::ContextState>(*program->cuda);
+    Status status = context->cuda ? context->cuda->initialize() : outOfMemory();
+    if (!status.ok()) {
+      msa_context_release(context);
+      return status.release();
+    }
   }
   *out_context = context;
   return nullptr;
@@ -57,9 +72,11 @@ void msa_context_trim(msa_context *context) {
     return;
   ++context->runCount; // outputs in the arena are gone
   context->arena.trim();
+  if (context->cuda)
+    context->cuda->trim();
 }
 
 void msa_context_memory(const msa_context *context, uint64_t *out_held, uint64_t *out_peak) {
-  *out_held = context->arena.heldBytes();
-  *out_peak = context->arena.peakBytes();
+  *out_held = context->arena.heldBytes() + (context->cuda ? context->cuda->heldBytes() : 0);
+  *out_peak = context->cuda ? context->cuda->arena.peakBytes() : context->arena.peakBytes();
 }

@@ -8,9 +8,13 @@
 #include "runtime/arena.h"
 #include "runtime/program.h"
 
+namespace msa::rt::cuda {
+class ContextState;
+} // namespace msa::rt::cuda
+
 namespace msa::rt {
 
-/// Memory of a slot during a run. |data| is never null once the slot is live.
+/// Memory of a slot during a run: of the host, or a device address. |data| is never null once the slot is live.
 struct SlotMemory {
   uint8_t *data;
   uint64_t size;
@@ -23,7 +27,7 @@ struct msa_context {
   explicit msa_context(msa_program *program)
       : program(msa_program_retain(program)), allocator(program->allocator), arena(allocator), registers(allocator),
         registerInputs(allocator), slots(allocator), buffers(allocator), scalars(allocator) {}
-  ~msa_context() { allocator.release(scratch, scratchBytes, msa::rt::kBufferAlignment); }
+  ~msa_context();
 
   msa::rt::OwnerCount owners;
   msa_program *program;
@@ -37,6 +41,7 @@ struct msa_context {
   msa::rt::Vector<int64_t> scalars;
   void *scratch = nullptr; // of the calling thread
   uint64_t scratchBytes = 0;
+  msa::rt::cuda::ContextState *cuda = nullptr; // null: the program runs on the CPU
 
   uint64_t runCount = 0;             // tells whether outputs in the arena are still those of a given run
   std::atomic<bool> running{false};  // catches a second run from another thread or from a callback

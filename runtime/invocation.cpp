@@ -10,6 +10,7 @@ void msa_invocation::reset() {
   for (InputBinding &input : inputs) {
     msa_buffer_release(input.buffer);
     input.buffer = nullptr;
+    input.rows = nullptr;
     input.kind = InputBinding::Kind::kNone;
     input.spanCount = 0;
   }
@@ -79,6 +80,7 @@ Status checkData(const msa_invocation *invocation, const Port &port, const void 
 void setInput(InputBinding &input, InputBinding::Kind kind) {
   msa_buffer_release(input.buffer);
   input.buffer = nullptr;
+  input.rows = nullptr;
   input.kind = kind;
 }
 
@@ -165,8 +167,11 @@ Status bindInputSpans(msa_invocation *invocation, uint32_t index, const msa_tens
 }
 
 Status checkBuffer(const msa_invocation *invocation, const char *what, const Port &port, const msa_buffer *buffer) {
-  msa_tensor tensor;
-  msa_buffer_tensor(buffer, &tensor);
+  msa_tensor tensor = {}; // of rows that need not be fetched for this
+  tensor.type = buffer->type;
+  tensor.rank = buffer->rowRank + 1;
+  for (uint32_t i = 0; i < buffer->rowRank; ++i)
+    tensor.shape[i + 1] = buffer->rowShape[i];
   uint64_t bytes = 0;
   return checkShape(invocation, what, port, tensor, 1, &bytes);
 }
@@ -210,6 +215,11 @@ Status bindOutputBuffer(msa_invocation *invocation, uint32_t index, msa_buffer *
 }
 
 } // namespace
+
+void msa::rt::attachRows(msa_invocation *invocation, uint32_t index, DeviceRows &rows) {
+  invocation->inputs[index].rows = &rows;
+  invocation->inputs[index].epoch = rows.epoch();
+}
 
 msa_status *msa_invocation_create(msa_context *context, uint32_t entry, msa_invocation **out_invocation) {
   if (out_invocation)
@@ -334,6 +344,8 @@ msa_status *msa_invocation_output(const msa_invocation *invocation, uint32_t ind
                    port.name, invocation->entry->name)
         .release();
   if (output.kind == OutputBinding::Kind::kBuffer) {
+    if (msa_status *failed = msa_buffer_fetch(output.buffer))
+      return failed;
     msa_buffer_tensor(output.buffer, out_tensor);
     return nullptr;
   }

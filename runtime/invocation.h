@@ -7,6 +7,7 @@
 
 #include "runtime/buffer.h"
 #include "runtime/context.h"
+#include "runtime/device_rows.h"
 
 namespace msa::rt {
 
@@ -21,6 +22,9 @@ struct InputBinding {
   // What a kernel that takes spans is given: the list above, or one span around contiguous rows.
   msa_span whole;
   msa_span_list list;
+  // kTensor, kSpans: the rows are those of this owner, who keeps copies on devices; null for memory that is known by its address alone.
+  DeviceRows *rows;
+  uint64_t epoch; // of |rows| when they were bound
 };
 
 struct OutputBinding {
@@ -33,6 +37,9 @@ struct OutputBinding {
   uint8_t *result;
   int64_t shape[MSA_MAX_RANK];
 };
+
+/// Says that what was just bound to input |index| is |rows|, which must outlive the binding.
+void attachRows(msa_invocation *invocation, uint32_t index, DeviceRows &rows);
 
 /// Runs the commands of the invocation's entry.
 Status execute(msa_invocation *invocation, const msa_run_options &options);

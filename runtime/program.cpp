@@ -6,6 +6,8 @@
 
 #include "runtime/artifact_file.h"
 #include "runtime/cpu_variant.h"
+#include "runtime/cuda/loaded_program.h"
+#include "runtime/gpu_variant.h"
 #include "runtime/mapped_file.h"
 #include "runtime/schema/msa_artifact_generated.h"
 
@@ -21,6 +23,7 @@ msa_program::msa_program(msa_runtime *runtime)
       constants(allocator), gpu(allocator) {}
 
 msa_program::~msa_program() {
+  allocator.destroy(cuda);
   if (mapped)
     unmapFile(file, fileSize);
   allocator.release(table, tableSize, kBufferAlignment);
@@ -34,9 +37,13 @@ template <typename T> uint32_t length(const T *vector) { return vector ? vector-
 Status chooseVariant(const schema::Program *root, const char *wanted, uint32_t *chosen) {
   char names[256] = "";
   size_t used = 0;
+  bool forCpus = false;
+  if (wanted && isGpuVariant(wanted))
+    return failure(MSA_INVALID_ARGUMENT, "variant '%s' was asked for, but the device is the CPU; ask for device cuda as well", wanted);
   for (uint32_t i = 0; i < length(root->variants()); ++i) {
     const char *name = root->variants()->Get(i)->name()->c_str();
     VariantSupport support = variantSupport(name);
+    forCpus |= !isGpuVariant(name);
     if (wanted ? std::strcmp(name, wanted) == 0 : support == VariantSupport::kSupported) {
       if (support != VariantSupport::kSupported)
         return failure(MSA_UNSUPPORTED, "variant '%s' was asked for, but %s", name,
@@ -52,6 +59,11 @@ Status chooseVariant(const schema::Program *root, const char *wanted, uint32_t *
   }
   if (wanted)
     return failure(MSA_NOT_FOUND, "variant '%s' was asked for, the artifact has %s", wanted, used ? names : "none");
+  if (!forCpus)
+    return failure(MSA_UNSUPPORTED,
+                   "the artifact has code for GPUs alone, %s; load it for device cuda (msa-run --device=cuda), or compile the model with a "
+                   "--target of this processor as well",
+                   names);
   return failure(MSA_UNSUPPORTED,
                  "this processor satisfies none of the artifact's variants %s; compile the model with a --target that it has",
                  names);
@@ -68,8 +80,21 @@ Status copySegment(msa_program *program, uint32_t index, uint8_t **bytes) {
   return {};
 }
 
-Status loadKernels(msa_program *program, const msa_program_options &options) {
+Status loadKernels(msa_program *program, msa_program_options options) {
   const schema::Program *root = program->root;
+  if (options.device == MSA_DEVICE_CUDA) {
+    Status status = cuda::loadProgram(program, options);
+    if (status.ok() || !options.allow_cpu || status.code() != MSA_UNSUPPORTED)
+      return status;
+    // Only what is missing sends a program to the CPU; what is broken is told.
+    options.variant = nullptr;
+    options.device = MSA_DEVICE_CPU;
+    Status onCpu = loadKernels(program, options);
+    if (!onCpu.ok())
+      return failure(onCpu.code(), "%s; and on the CPU, which is allowed: %s", status.message(), onCpu.message());
+    program->runtime->logf(MSA_LOG_WARNING, "running on the CPU, variant '%s': %s", program->variant, status.message());
+    return {};
+  }
   if (!length(root->variants())) {
     if (options.variant)
       return failure(MSA_NOT_FOUND, "variant '%s' was asked for, the artifact has none", options.variant);
@@ -135,11 +160,15 @@ Status verify(msa_program *program, const msa_program_options &options) {
 Status load(msa_program *program, const msa_program_options &options) {
   MSA_TRY(verify(program, options));
   MSA_TRY(loadKernels(program, options));
-  MSA_TRY(program->runtime->pool.reserveScratch(program->maxScratchBytes));
+  if (!program->cuda)
+    MSA_TRY(program->runtime->pool.reserveScratch(program->maxScratchBytes));
   program->runtime->logf(MSA_LOG_INFO, "loaded an artifact of %" PRIu64 " bytes: %zu entries, %zu kernels, variant '%s'",
                          program->fileSize, program->entries.size(), program->kernels.size(), program->variant);
   return {};
 }
+
+// Of msa_program_options in version 1.0 of the library.
+constexpr size_t kOptionsSize10 = offsetof(msa_program_options, device);
 
 msa_status *create(const char *function, msa_runtime *runtime, const msa_program_options *given, const char *path,
                    const void *data, size_t size, msa_program **out_program) {
@@ -150,13 +179,17 @@ msa_status *create(const char *function, msa_runtime *runtime, const msa_program
   msa_program_options options;
   msa_program_options_initialize(&options);
   if (given) {
-    if (given->struct_size != sizeof(options))
+    if (given->struct_size != sizeof(options) && given->struct_size != kOptionsSize10)
       return failure(MSA_INVALID_ARGUMENT,
                      "%s: options->struct_size is %zu, expected %zu; call msa_program_options_initialize first", function,
                      given->struct_size, sizeof(options))
           .release();
-    options = *given;
+    std::memcpy(&options, given, given->struct_size);
   }
+  if (options.device != MSA_DEVICE_CPU && options.device != MSA_DEVICE_CUDA)
+    return failure(MSA_INVALID_ARGUMENT, "%s: %d is not a device", function, int(options.device)).release();
+  if (options.bank_content != MSA_PLACEMENT_DEVICE && options.bank_content != MSA_PLACEMENT_HOST)
+    return failure(MSA_INVALID_ARGUMENT, "%s: %d is not a placement", function, int(options.bank_content)).release();
   auto *program = runtime->allocator.create<msa_program>(runtime);
   if (!program)
     return outOfMemory().release();
@@ -268,6 +301,10 @@ void msa_program_version(const msa_program *program, uint32_t *out_major, uint32
 
 const char *msa_program_variant(const msa_program *program) { return program->variant; }
 
+msa_device_kind msa_program_device(const msa_program *program) { return program->cuda ? MSA_DEVICE_CUDA : MSA_DEVICE_CPU; }
+
+const char *msa_program_device_name(const msa_program *program) { return program->cuda ? program->cuda->device.name : "CPU"; }
+
 uint32_t msa_program_variant_count(const msa_program *program) { return length(program->root->variants()); }
 
 const char *msa_program_variant_name(const msa_program *program, uint32_t index) {
@@ -276,7 +313,11 @@ const char *msa_program_variant_name(const msa_program *program, uint32_t index)
 
 bool msa_program_variant_supported(const msa_program *program, uint32_t index) {
   const char *name = msa_program_variant_name(program, index);
-  return name && variantSupport(name) == VariantSupport::kSupported;
+  if (!name)
+    return false;
+  if (program->cuda)
+    return gpuVariantSupport(name, program->cuda->device.major, program->cuda->device.minor) == VariantSupport::kSupported;
+  return variantSupport(name) == VariantSupport::kSupported;
 }
 
 const uint8_t *msa_program_fingerprint(const msa_program *program) {

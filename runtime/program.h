@@ -14,6 +14,10 @@
 #include "runtime/runtime.h"
 #include "runtime/status.h"
 
+namespace msa::rt::cuda {
+class LoadedProgram;
+} // namespace msa::rt::cuda
+
 namespace msa::schema {
 struct Program;
 } // namespace msa::schema
@@ -121,6 +125,7 @@ struct msa_program {
   const char *variant = "";
   uint64_t maxScratchBytes = 0;
   msa::rt::ElfImage image;
+  msa::rt::cuda::LoadedProgram *cuda = nullptr; // null: it runs on the CPU
 };
 
 namespace msa::rt {

@@ -2,6 +2,8 @@
 
 #include "runtime/runtime.h"
 
+#include "runtime/cuda/device.h"
+
 #include <cstdarg>
 #include <cstdio>
 #include <sched.h>
@@ -23,6 +25,11 @@ uint32_t availableProcessors() {
 
 } // namespace
 
+msa_runtime::~msa_runtime() {
+  msa::rt::cuda::closeDevices(this);
+  pthread_mutex_destroy(&deviceMutex);
+}
+
 void msa_runtime::logf(msa_log_level level, const char *format, ...) {
   if (!log)
     return;
@@ -34,7 +41,7 @@ void msa_runtime::logf(msa_log_level level, const char *format, ...) {
   log(logUser, level, text);
 }
 
-const char *msa_version(void) { return "1.0"; }
+const char *msa_version(void) { return "1.1"; }
 
 size_t msa_element_size(msa_element_type type) {
   switch (type) {

@@ -75,6 +75,8 @@ const char *msa_code_name(msa_code code) {
     return "too small";
   case MSA_FAILED_PRECONDITION:
     return "failed precondition";
+  case MSA_DEVICE_FAILED:
+    return "device failed";
   }
   return "unknown";
 }

@@ -61,7 +61,7 @@ Status msa_bank::describe(msa_program *program, msa_element_type storageType) {
     if (type != MSA_F32 && type != storage)
       return failure(MSA_UNSUPPORTED, "the artifact reads '%s' as %s, so its bank can be stored as %s only, not as %s", port.name,
                      msa_element_name(type), msa_element_name(type), msa_element_name(storage));
-    auto *field = allocator.create<BankField>(allocator);
+    auto *field = allocator.create<BankField>(runtime);
     if (!field)
       return outOfMemory();
     if (!fields.push(field)) {
@@ -83,11 +83,31 @@ Status msa_bank::describe(msa_program *program, msa_element_type storageType) {
   }
   if (fields.empty())
     return failure(MSA_INVALID_ARGUMENT, "entry 'encode' of the artifact has no output mem_*, so there is nothing to keep in a bank");
+  placeFields();
   if (const uint8_t *bytes = msa_program_fingerprint(program)) {
     hasFingerprint = true;
     std::memcpy(fingerprint, bytes, sizeof fingerprint);
   }
   return {};
+}
+
+void msa_bank::placeFields() {
+  auto starts = [](const BankField *field, const char *stem) { return std::strncmp(field->name, stem, std::strlen(stem)) == 0; };
+  bool separate = false;
+  for (const BankField *field : fields)
+    separate |= starts(field, "mem_rk.");
+  for (BankField *field : fields)
+    field->deviceRows.content = !starts(field, separate ? "mem_rk." : "mem_k.");
+}
+
+Status msa_bank::forgetRows(int64_t first) {
+  Status result = deviceChunkDocuments.forget(first);
+  for (BankField *field : fields) {
+    Status status = field->deviceRows.forget(first);
+    if (!status.ok())
+      result = static_cast<Status &&>(status); // the other fields are cleared all the same
+  }
+  return result;
 }
 
 Status msa_bank::reservePlaces(int64_t wanted) {
@@ -431,6 +451,11 @@ msa_status *msa_bank_remove(msa_bank *bank, int64_t number) {
     bank->records[r].firstRow -= record.document.chunks;
   bank->recordBytes -= record.blockBytes;
   bank->dropRecord(record);
+  Status cleared = bank->forgetRows(record.firstRow);
+  if (!cleared.ok())
+    return failure(cleared.code(), "document %" PRId64 " is removed, but the copies of its rows on a device could not be cleared: %s", number,
+                   cleared.message())
+        .release();
   return nullptr;
 }
 
@@ -476,7 +501,7 @@ msa_status *msa_bank_bind(const msa_bank *bank, msa_invocation *invocation) {
   Vector<msa_row_span> spans(bank->allocator);
   if (!spans.resize(bank->runs.size()))
     return outOfMemory().release();
-  for (const BankField *field : bank->fields) {
+  for (BankField *field : bank->fields) {
     if (!msa_program_find_input(program, entry, field->name, &input))
       continue;
     for (size_t r = 0; r < spans.size(); ++r)
@@ -487,6 +512,7 @@ msa_status *msa_bank_bind(const msa_bank *bank, msa_invocation *invocation) {
     std::memcpy(shape.shape + 1, field->rowShape, field->rowRank * sizeof(int64_t));
     if (msa_status *status = msa_invocation_bind_input_spans(invocation, input, &shape, spans.data(), spans.size()))
       return status;
+    attachRows(invocation, input, field->deviceRows);
   }
   if (!msa_program_find_input(program, entry, "chunk_doc", &input))
     return nullptr;
@@ -495,5 +521,9 @@ msa_status *msa_bank_bind(const msa_bank *bank, msa_invocation *invocation) {
   numbers.type = MSA_I64;
   numbers.rank = 1;
   numbers.shape[0] = int64_t(bank->chunkDocuments.size());
-  return msa_invocation_bind_input(invocation, input, &numbers);
+  if (msa_status *status = msa_invocation_bind_input(invocation, input, &numbers))
+    return status;
+  // Copies on devices are no part of what the bank holds, so a bank that is only read may keep them.
+  attachRows(invocation, input, const_cast<msa_bank *>(bank)->deviceChunkDocuments);
+  return nullptr;
 }

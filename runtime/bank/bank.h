@@ -6,6 +6,7 @@
 #define MSA_RUNTIME_BANK_BANK_H
 
 #include "msa/bank.h"
+#include "runtime/device_rows.h"
 #include "runtime/runtime.h"
 #include "runtime/status.h"
 
@@ -19,7 +20,7 @@ inline constexpr size_t kMaxFieldName = 63;
 inline constexpr uint32_t kMaxFields = 4096;
 
 struct BankField {
-  explicit BankField(const Allocator &allocator) : slabs(allocator) {}
+  explicit BankField(msa_runtime *runtime) : slabs(runtime->allocator), deviceRows(runtime) {}
 
   char name[kMaxFieldName + 1] = {};
   msa_element_type type = MSA_F32; // in memory
@@ -27,6 +28,7 @@ struct BankField {
   int64_t rowShape[MSA_MAX_RANK - 1] = {};
   uint64_t rowElements = 1;
   Vector<uint8_t *> slabs;
+  DeviceRows deviceRows;
 
   uint64_t rowBytes() const { return rowElements * msa_element_size(type); }
   uint8_t *row(int64_t place) const {
@@ -52,7 +54,7 @@ struct BankRecord {
 struct msa_bank {
   explicit msa_bank(msa_runtime *runtime)
       : runtime(msa_runtime_retain(runtime)), allocator(runtime->allocator), fields(allocator), runs(allocator),
-        chunkDocuments(allocator), records(allocator) {
+        chunkDocuments(allocator), deviceChunkDocuments(runtime), records(allocator) {
     pthread_rwlock_init(&lock, nullptr);
   }
   ~msa_bank();
@@ -66,6 +68,10 @@ struct msa_bank {
   void dropRecord(const msa::rt::BankRecord &record);
   /// Runs after |rows| more rows; fails without effect.
   msa::rt::Status extendRuns(int64_t rows);
+  /// Says which fields are read and which are searched: routing keys are `mem_rk.*`, or, of a model without those, `mem_k.*`.
+  void placeFields();
+  /// Rows from |first| on are gone or move: clears their copies on devices.
+  msa::rt::Status forgetRows(int64_t first);
   /// Index of document |number|, or -1.
   int64_t find(int64_t number) const;
 
@@ -80,6 +86,7 @@ struct msa_bank {
   msa::rt::Vector<msa::rt::BankField *> fields;
   msa::rt::Vector<msa::rt::BankRun> runs;
   msa::rt::Vector<int64_t> chunkDocuments;
+  msa::rt::DeviceRows deviceChunkDocuments;
   msa::rt::Vector<msa::rt::BankRecord> records;
   int64_t usedPlaces = 0; // of the slabs, rows of removed documents included
   int64_t nextNumber = 0;

@@ -13,7 +13,7 @@ install(EXPORT msaTargets NAMESPACE msa:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cm
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/msaConfig.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/msaConfig.cmake
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/msa)
-write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/msaConfigVersion.cmake VERSION 1.0 COMPATIBILITY SameMajorVersion)
+write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/msaConfigVersion.cmake VERSION 1.1 COMPATIBILITY SameMajorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/msaConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/msaConfigVersion.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/msa COMPONENT runtime)
 

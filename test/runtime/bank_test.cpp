@@ -280,8 +280,14 @@ TEST(Bank, IsReadByARun) {
 
 TEST(Bank, KeepsNarrowRowsWhereTheArtifactReadsThem) {
   TestProgram program(1, bankArtifact(0x5a, 8, ElementType::BF16));
-  msa_bank *refused = nullptr;
-  EXPECT_MESSAGE(msa_bank_create(program.program, nullptr, &refused), MSA_UNSUPPORTED, "reads 'mem_k.0' as bf16");
+  msa_bank *made = nullptr;
+  msa_bank_options options;
+  msa_bank_options_initialize(&options);
+  options.storage = MSA_F16;
+  EXPECT_MESSAGE(msa_bank_create(program.program, &options, &made), MSA_UNSUPPORTED, "reads 'mem_k.0' as bf16");
+  expectOk(msa_bank_create(program.program, nullptr, &made));
+  EXPECT_EQ(msa_bank_storage(made), MSA_BF16) << "without a wish it is stored as it is read";
+  msa_bank_release(made);
   Bank bank = makeBank(program, MSA_BF16);
   Model model;
   std::mt19937 random(3);

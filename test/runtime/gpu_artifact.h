@@ -28,6 +28,15 @@ std::string testPtx();
 /// testArtifact() with the variant "cuda:sm_80" before its CPU variant: every entry runs on both.
 Artifact gpuTestArtifact();
 
+/// An artifact for "cuda:sm_90" alone, with the kernels of gpu_features.ptx and an entry for each:
+///   cases      out[n] = 1 where n < 100, else 2
+///   sums       out[2] = the sum of x[n], and the number of blocks that added it up; the workspace's counter starts at 0
+///   clusters   out[8]: blocks in clusters of 2
+///   shared     out[32] = 0, 1, ... by way of 64 KiB of dynamic shared memory
+///   tile       out[4, 8] = rows first[0]... of the spans x[rows, 8]
+///   stray      writes at byte offset[0] of out[1]
+Artifact gpuFeaturesArtifact();
+
 /// Leaves |artifact| with its GPU variants alone.
 void dropCpuVariants(Artifact &artifact);
 

@@ -36,15 +36,17 @@ inline std::string messageOf(msa_status *status, msa_code code) {
   } while (false)
 
 struct TestProgram {
-  explicit TestProgram(uint32_t threads = 1, Artifact artifact = testArtifact(), msa_allocator allocator = {})
+  explicit TestProgram(uint32_t threads = 1, Artifact artifact = testArtifact(), msa_allocator allocator = {},
+                       const msa_program_options *load = nullptr)
       : file(artifact.write()) {
     msa_runtime_options options;
     msa_runtime_options_initialize(&options);
     options.thread_count = threads;
     options.allocator = allocator;
     expectOk(msa_runtime_create(&options, &runtime));
-    expectOk(msa_program_load_memory(runtime, file.data(), file.size(), nullptr, &program));
-    expectOk(msa_context_create(program, &context));
+    expectOk(msa_program_load_memory(runtime, file.data(), file.size(), load, &program));
+    if (program)
+      expectOk(msa_context_create(program, &context));
   }
   TestProgram(const TestProgram &) = delete;
   ~TestProgram() {

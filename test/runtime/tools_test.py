@@ -111,7 +111,7 @@ class Tools(unittest.TestCase):
             code, out, errors = run(*arguments)
             self.assertEqual((code, errors), (0, ""))
             self.assertIn("Usage", out)
-        self.assertEqual(run("msa-run", "--version")[:2], (0, "msa-run 1.0\n"))
+        self.assertEqual(run("msa-run", "--version")[:2], (0, "msa-run 1.1\n"))
 
     def bench(self, *arguments):
         code, out, errors = run("msa-run", "bench", self.artifact, "--json", "--seconds", "0", "--min-runs", "5", *arguments)

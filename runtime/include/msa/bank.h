@@ -18,6 +18,10 @@
 // file holds them in that type. In memory they have the type that the artifact reads (msa_bank_field.type): where that is f32, a
 // bank stored as f16 or bf16 has half the size on disk, and the full size in memory.
 //
+// GPUs. A program on a GPU reads copies of the rows there, which the bank keeps: each row is uploaded once, by the first run after it was
+// added. Routing keys (fields mem_rk.*, or mem_k.* where there are none) are in the GPU's memory, the rest there or in pinned memory of
+// the host (msa_program_options.bank_content).
+//
 // Ownership law and statuses are those of msa/msa.h.
 
 #ifndef MSA_BANK_H
@@ -96,7 +100,8 @@ typedef struct msa_bank_document {
 /// MSA_OUT_OF_MEMORY.
 MSA_NODISCARD MSA_API msa_status *msa_bank_add(msa_bank *bank, const msa_bank_document *documents, size_t document_count,
                                                const msa_tensor *fields, size_t field_count);
-/// Takes document |number| out. Its rows' memory is reused after a save and load. Codes: MSA_NOT_FOUND, MSA_OUT_OF_MEMORY.
+/// Takes document |number| out. Its rows' memory is reused after a save and load; copies of its rows on GPUs are overwritten before this
+/// returns. Codes: MSA_NOT_FOUND, MSA_OUT_OF_MEMORY; MSA_DEVICE_FAILED: the document is out, but a GPU could not be told.
 MSA_NODISCARD MSA_API msa_status *msa_bank_remove(msa_bank *bank, int64_t number);
 /// False when there is no document |number|.
 MSA_API bool msa_bank_find(const msa_bank *bank, int64_t number, msa_bank_document *out_document);

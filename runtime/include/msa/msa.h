@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define MSA_VERSION_MAJOR 1
-#define MSA_VERSION_MINOR 0
+#define MSA_VERSION_MINOR 1
 /// Version of the artifact format that this runtime reads: major equal, minor not newer (runtime/schema/README.md).
 #define MSA_FORMAT_MAJOR 1
 #define MSA_FORMAT_MINOR 1
@@ -40,7 +40,7 @@
 extern "C" {
 #endif
 
-/// "1.0", the version of the library itself.
+/// "1.1", the version of the library itself.
 MSA_API const char *msa_version(void);
 
 //===----------------------------------------------------------------------===//
@@ -146,6 +146,18 @@ typedef enum msa_verify MSA_ENUM_BASE {
   MSA_VERIFY_ALL = 1,
 } msa_verify;
 
+typedef enum msa_device_kind MSA_ENUM_BASE {
+  MSA_DEVICE_CPU = 0,
+  /// An NVIDIA GPU, through the driver's library libcuda.so.1, which is looked for when a program first asks for it.
+  MSA_DEVICE_CUDA = 1,
+} msa_device_kind;
+
+/// Where the rows of a memory bank that are read, not searched, lie for a program on a GPU. Routing keys are always on the GPU.
+typedef enum msa_placement MSA_ENUM_BASE {
+  MSA_PLACEMENT_DEVICE = 0, // memory of the GPU
+  MSA_PLACEMENT_HOST = 1,   // pinned memory of the host, which kernels read over the bus
+} msa_placement;
+
 typedef struct msa_program_options {
   size_t struct_size; // set by msa_program_options_initialize
   msa_verify verify;  // default: MSA_VERIFY_ALL
@@ -156,6 +168,20 @@ typedef struct msa_program_options {
   uint32_t expected_minor;
   /// 32 bytes that the artifact's fingerprint must equal, or NULL.
   const uint8_t *expected_fingerprint;
+  // Since 1.1; a caller compiled before passes a smaller struct_size and gets the defaults.
+  /// Where the program runs: MSA_DEVICE_CPU (default) or MSA_DEVICE_CUDA. The first variant that the device runs is taken. Refused with
+  /// MSA_UNSUPPORTED when there is no driver, no such device, or no variant for it.
+  msa_device_kind device;
+  /// Of several GPUs the one that the driver counts so, from 0.
+  uint32_t device_ordinal;
+  /// Where the program would be refused for lack of a device or of a variant for it, and has a variant for this processor, run that,
+  /// and say so in the log (MSA_LOG_WARNING) and by msa_program_device.
+  bool allow_cpu;
+  /// Wait for the GPU after every command: slower, but an error names the command that failed.
+  bool device_synchronous;
+  /// Run entries without data-dependent lengths as CUDA graphs from their third run on.
+  bool device_graphs;
+  msa_placement bank_content; // default: MSA_PLACEMENT_DEVICE
 } msa_program_options;
 
 MSA_API void msa_program_options_initialize(msa_program_options *options);
@@ -175,10 +201,14 @@ MSA_API msa_runtime *msa_program_runtime(const msa_program *program);
 MSA_API void msa_program_version(const msa_program *program, uint32_t *out_major, uint32_t *out_minor);
 /// Name of the variant that was chosen; "" when the program has no kernels.
 MSA_API const char *msa_program_variant(const msa_program *program);
+/// Where the program runs.
+MSA_API msa_device_kind msa_program_device(const msa_program *program);
+/// "NVIDIA H100 80GB HBM3"; "CPU" for a program that runs there.
+MSA_API const char *msa_program_device_name(const msa_program *program);
 MSA_API uint32_t msa_program_variant_count(const msa_program *program);
 /// NULL past the end.
 MSA_API const char *msa_program_variant_name(const msa_program *program, uint32_t index);
-/// Whether this machine can run variant |index|.
+/// Whether the device of the program can run variant |index|.
 MSA_API bool msa_program_variant_supported(const msa_program *program, uint32_t index);
 /// 32 bytes, or NULL when the artifact has none.
 MSA_API const uint8_t *msa_program_fingerprint(const msa_program *program);
@@ -248,6 +278,9 @@ MSA_API bool msa_program_find_output(const msa_program *program, uint32_t entry,
 /// A tensor of shape [rows, row_shape...] in memory of the runtime's allocator, 64-byte aligned, whose capacity grows
 /// geometrically. Bound both to an input and to the output that aliases it (msa_port.alias_input), old rows stay where they are
 /// and a run only writes the new ones. Must not be touched while a run uses it.
+///
+/// Bound to an entry of a program on a GPU, its rows live there as well: what the host adds is uploaded when the next run starts, and
+/// what runs wrote is downloaded when the host asks for it (msa_buffer_fetch, msa_buffer_tensor, msa_buffer_append).
 typedef struct msa_buffer msa_buffer;
 
 /// |row_rank| dims of one row in |row_shape|, at most MSA_MAX_RANK - 1, each at least 1.
@@ -255,11 +288,15 @@ MSA_NODISCARD MSA_API msa_status *msa_buffer_create(msa_runtime *runtime, msa_el
                                                     const int64_t *row_shape, msa_buffer **out_buffer);
 MSA_API msa_buffer *msa_buffer_retain(msa_buffer *buffer);
 MSA_API void msa_buffer_release(msa_buffer *buffer);
-/// Shape and memory as they are now; valid until the buffer next grows.
+/// Makes rows that a GPU wrote readable by the host. Codes: MSA_OUT_OF_MEMORY, MSA_DEVICE_FAILED.
+MSA_NODISCARD MSA_API msa_status *msa_buffer_fetch(const msa_buffer *buffer);
+/// Shape and memory as they are now; valid until the buffer next grows. Fetches; where that fails, |out_tensor|->data is NULL
+/// (msa_buffer_fetch says why).
 MSA_API void msa_buffer_tensor(const msa_buffer *buffer, msa_tensor *out_tensor);
 MSA_API int64_t msa_buffer_rows(const msa_buffer *buffer);
+/// Of the host's memory or of a GPU's, whichever is more.
 MSA_API int64_t msa_buffer_capacity_rows(const msa_buffer *buffer);
-/// Makes room for |rows| in all. On failure nothing has changed.
+/// Makes room for |rows| in all, on the host and on a GPU that holds rows. On failure no row has changed.
 MSA_NODISCARD MSA_API msa_status *msa_buffer_reserve(msa_buffer *buffer, int64_t rows);
 /// Adds |rows| rows, copied from |data|. On failure nothing has changed.
 MSA_NODISCARD MSA_API msa_status *msa_buffer_append(msa_buffer *buffer, const void *data, int64_t rows);
@@ -271,7 +308,7 @@ MSA_NODISCARD MSA_API msa_status *msa_buffer_truncate(msa_buffer *buffer, int64_
 //===----------------------------------------------------------------------===//
 
 /// Contexts of one program share weights and code and may run at once. A run reuses the memory of the run before it; from the
-/// third run of the same shapes on, nothing is allocated.
+/// third run of the same shapes on, nothing is allocated. On a GPU a context has a stream of its own.
 typedef struct msa_context msa_context;
 
 MSA_NODISCARD MSA_API msa_status *msa_context_create(msa_program *program, msa_context **out_context);
@@ -280,7 +317,7 @@ MSA_API void msa_context_release(msa_context *context);
 MSA_API msa_program *msa_context_program(const msa_context *context);
 /// Gives working memory back to the allocator; outputs that the runtime allocated are gone.
 MSA_API void msa_context_trim(msa_context *context);
-/// Bytes of working memory held now, and the most that a run has needed at once.
+/// Bytes of working memory held now, a GPU's included, and the most that the commands of a run have needed at once.
 MSA_API void msa_context_memory(const msa_context *context, uint64_t *out_held, uint64_t *out_peak);
 
 //===----------------------------------------------------------------------===//
@@ -379,7 +416,8 @@ MSA_API void msa_run_options_initialize(msa_run_options *options);
 
 /// Runs the entry to its end. |options| may be NULL. Results are the same bytes whatever the number of threads.
 /// Codes: MSA_FAILED_PRECONDITION (unbound input), MSA_INVALID_ARGUMENT (dims that disagree, overlapping memory), MSA_TOO_SMALL,
-/// MSA_PROGRAM_FAILED, MSA_CANCELLED, MSA_OUT_OF_MEMORY. After a failure outputs are undefined and the next run is unaffected.
+/// MSA_PROGRAM_FAILED, MSA_CANCELLED, MSA_OUT_OF_MEMORY, MSA_DEVICE_FAILED. After a failure outputs are undefined and the next run is
+/// unaffected, unless a GPU failed. On a GPU the call returns when the GPU is done and outputs can be read.
 MSA_NODISCARD MSA_API msa_status *msa_invocation_run(msa_invocation *invocation, const msa_run_options *options);
 
 /// Shape and memory of output |output| of the last run. Memory of the context is valid until its next run.

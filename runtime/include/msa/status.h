@@ -56,6 +56,9 @@ typedef enum msa_code MSA_ENUM_BASE {
   MSA_TOO_SMALL = 9,
   /// The call is right but came at the wrong time: an input is not bound, nothing has run yet, the handle is in use.
   MSA_FAILED_PRECONDITION = 10,
+  /// A device other than the CPU failed: its driver refused a call, or a kernel ended in an error. The message carries the driver's
+  /// name for it. After an error in a kernel the driver answers every later call of this process with it.
+  MSA_DEVICE_FAILED = 11,
 } msa_code;
 
 typedef struct msa_status msa_status;
