@@ -100,13 +100,14 @@ llvm::Expected<std::vector<AttendChoice>> msa::gpu::pickAttend(const AttendProbl
     // Up to 16 rows of a kv head, one tile.
     choices.push_back({16 / group + 1, {Form::Decode, unsigned(group), 16, 128, 1, 64}});
     // Few tiles: more of them by cutting keys.
-    unsigned rows = target.sm >= 90 ? 128 : 64, pack = packOf(problem, rows);
-    AttendInstance split{target.sm >= 90 ? Form::Hopper : Form::Ampere, pack, rows, target.sm >= 90 ? 128u : 64u, 2, 16};
-    choices.push_back({2 * rows / pack + 1, split});
+    AttendInstance split{Form::Hopper, packOf(problem, 128), 128, 128, 2, 16};
+    if (target.sm < 90)
+      split = {Form::Ampere, packOf(problem, 64), 64, 64, 2, 16};
+    choices.push_back({2 * split.rows / split.pack + 1, split});
   }
   if (target.sm >= 90)
     choices.push_back({0, {Form::Hopper, packOf(problem, 128), 128, 128, 2, 1}});
-  else
-    choices.push_back({0, {Form::Ampere, packOf(problem, 128), 128, 64, 2, 1}});
+  else // Wide rows leave registers for fewer scores.
+    choices.push_back({0, {Form::Ampere, packOf(problem, 128), 128, std::max(problem.headDim, problem.valueDim) > 64 ? 32u : 64u, 2, 1}});
   return choices;
 }

@@ -32,18 +32,35 @@ public:
     Expr mixed = stride >= 8 ? chunk ^ (row & 7) : chunk ^ ((row >> 1) & 3);
     return k.sharedAddress(slab) + (row * stride + mixed) * 16;
   }
+  /// The address `rows` (a multiple of 8) and `chunks` (even) from that of an even chunk or its neighbour: few
+  /// registers serve all of a loop's addresses.
+  Expr beside(Expr address, unsigned rows, unsigned chunks) const {
+    return (address ^ (chunks % 8 * 16)) + (chunks / 8 * 128 + rows * stride * 16);
+  }
+
+  /// Calls `body` for the chunks that this thread copies, with their address, row and chunk: always the same chunk, of
+  /// rows that are mixed alike, so that one address serves all.
+  void forChunks(function_ref<void(Expr address, Expr row, Expr chunk)> body) const {
+    assert(threads % (8 * stride) == 0 && rows % (threads / stride) == 0);
+    Expr first = k.thread() / stride, chunk = k.thread() % stride, address = at(first, chunk);
+    auto copies = [&] {
+      for (unsigned row = 0; row < rows; row += threads / stride)
+        body(address + row * stride * 16, first + row, chunk);
+    };
+    if (chunks == stride)
+      copies();
+    else
+      k.ifThen(chunk < int(chunks), copies);
+  }
 
   /// Starts copies of rows from `global`, `rowStride` elements (i64) apart, by all threads; rows from `count` on are zero.
-  void copy(Value global, Type element, Expr rowStride, Expr count) const {
-    unsigned all = rows * chunks;
-    assert(all % threads == 0);
-    for (unsigned i = 0; i < all; i += threads) {
-      Expr number = k.thread() + i, row = number / chunks, chunk = number % chunks;
-      Expr there = row < count, source = k.select(there, row, k.constant(0));
-      Array array{global, element};
-      copyAsync(k, at(row, chunk), k.at(array, k.toI64(source) * rowStride + k.toI64(chunk * 8)),
+  void copy(const Array &global, Expr rowStride, Expr count) const {
+    forChunks([&](Expr address, Expr row, Expr chunk) {
+      // Of a row that is not there nothing is read, at an address that is.
+      Expr there = row < count, index = k.toI64(row) * rowStride + k.toI64(chunk * 8);
+      copyAsync(k, address, k.at(global, k.select(there, index, k.constant64(0))),
                 k.select(there, k.constant(16), k.constant(0)));
-    }
+    });
   }
 
 private:
@@ -61,16 +78,11 @@ public:
         rows(k, problem, instance) {}
 
   void emit() {
-    Expr rowBlock = k.block(0) / instance.splits;
-    if (problem.causal)
-      rowBlock = rows.rowBlocks() - 1 - rowBlock;
-    AttendTile tile = rows.tile(k.block(2), k.block(1), rowBlock);
-    if (instance.splits > 1)
-      tile.split = k.block(0) % instance.splits;
+    AttendTile tile = tileOf(k.block(0), k.block(1), k.block(2));
     KeyRange range = rows.visible(tile);
     warpRow = k.warp() * (16 * rowTiles);
 
-    setRanges(tile, range);
+    seenByAll = {visible(tile, warpRow + (16 * rowTiles - 1), range.end).begin, visible(tile, warpRow, range.end).end};
     keyAddress = rows.address(problem.key, tile.batch, tile.kvHead);
     valueAddress = rows.address(problem.value, tile.batch, tile.kvHead);
     llvm::SmallVector<Fragment> outputs(rowTiles, Fragment(k, problem.valueDim));
@@ -79,42 +91,44 @@ public:
       copyQueries(tile);
       copyBlock(keys, problem.key, keyAddress, range.begin);
       k.forLoop(range.begin, range.end, k.constant(instance.keys), State(outputs, softmax),
-                [&](Expr first) { step(first, range.end, outputs, softmax); });
+                [&](Expr first) { step(tile, first, range.end, outputs, softmax); });
     });
+    // Found anew: what only this needs shall not take registers during the loop.
+    auto again = [&](StringRef axis) {
+      return k.ptx(("mov.u32 $0, %ctaid." + axis + ";").str(), k.i32(), {}, KernelBuilder::Effect::Ordered)[0];
+    };
+    AttendTile same = tileOf(again("x"), again("y"), again("z"));
     for (unsigned r = 0; r < rowTiles; ++r)
-      rows.store(tile, warpRow + r * 16, outputs[r], softmax[r].maxima(k), softmax[r].sums(k));
+      rows.store(same, warpRow + r * 16, outputs[r], softmax[r].maxima(k), softmax[r].sums(k));
   }
 
 private:
-  void setRanges(const AttendTile &tile, const KeyRange &range) {
-    auto cut = [&](KeyRange whole) {
-      if (tile.split)
-        whole.end = k.min(whole.end, range.end);
-      return whole;
-    };
-    for (unsigned r = 0; r < rowTiles; ++r) {
-      Expr first = warpRow + r * 16;
-      ranges.emplace_back();
-      for (unsigned half = 0; half < 2; ++half)
-        ranges.back()[half] = cut(rows.visible(rows.queryOf(tile, first + Fragment::row(k, half))));
-    }
-    seenByAll.begin = rows.visible(rows.queryOf(tile, warpRow + (16 * rowTiles - 1))).begin;
-    seenByAll.end = cut(rows.visible(rows.queryOf(tile, warpRow))).end;
+  AttendTile tileOf(Expr x, Expr y, Expr z) {
+    Expr rowBlock = x / instance.splits;
+    if (problem.causal)
+      rowBlock = rows.rowBlocks() - 1 - rowBlock;
+    AttendTile tile = rows.tile(z, y, rowBlock);
+    if (instance.splits > 1)
+      tile.split = x % instance.splits;
+    return tile;
+  }
+
+  KeyRange visible(const AttendTile &tile, Expr row, Expr end) {
+    KeyRange range = rows.visible(rows.queryOf(tile, row));
+    if (tile.split)
+      range.end = k.min(range.end, end);
+    return range;
   }
 
   void copyQueries(const AttendTile &tile) {
-    unsigned tokens = instance.rows / instance.pack;
     Array array{rows.address(problem.query, tile.batch, tile.head), problem.element};
     Expr token = rows.tokenStride(problem.query), head = k.evaluate(problem.query.head);
-    unsigned chunks = problem.headDim / 8, all = instance.rows * chunks;
-    (void)tokens;
-    for (unsigned i = 0; i < all; i += threads) {
-      Expr number = k.thread() + i, row = number / chunks, chunk = number % chunks;
+    queries.forChunks([&](Expr address, Expr row, Expr chunk) {
       Expr query = rows.queryOf(tile, row), there = query < rows.queries();
       query = k.min(query, rows.queries() - 1);
       Expr index = k.toI64(query) * token + k.toI64(row % instance.pack) * head + k.toI64(chunk * 8);
-      copyAsync(k, queries.at(row, chunk), k.at(array, index), k.select(there, k.constant(16), k.constant(0)));
-    }
+      copyAsync(k, address, k.at(array, index), k.select(there, k.constant(16), k.constant(0)));
+    });
   }
 
   void copyBlock(const ChunkedRows &to, const AttendTensor &tensor, Value from, Expr first) {
@@ -122,11 +136,11 @@ private:
     Array array{from, problem.element};
     // Past the last key nothing is read; the address stays inside.
     Expr start = k.max(k.min(first, rows.keys() - 1), k.constant(0));
-    to.copy(k.at(array, k.toI64(start) * stride), problem.element, stride, rows.keys() - first);
+    to.copy({k.at(array, k.toI64(start) * stride), problem.element}, stride, rows.keys() - first);
     copyCommit(k);
   }
 
-  void step(Expr first, Expr end, llvm::SmallVectorImpl<Fragment> &outputs,
+  void step(const AttendTile &tile, Expr first, Expr end, llvm::SmallVectorImpl<Fragment> &outputs,
             llvm::SmallVectorImpl<OnlineSoftmax> &softmax) {
     copyWait(k, 0);
     k.syncThreads(); // the keys are there, and the values before are read
@@ -141,8 +155,15 @@ private:
     if (problem.documents)
       partly = partly | (first < seenByAll.begin);
     k.ifThen(partly, State(scores), [&] {
-      for (unsigned r = 0; r < rowTiles; ++r)
-        hideScores(k, scores[r], first, ranges[r], problem.documents.has_value());
+      // Found here, where few blocks come by: they would take registers during the loop.
+      Expr row = warpRow;
+      k.pin(row);
+      for (unsigned r = 0; r < rowTiles; ++r) {
+        std::array<KeyRange, 2> ranges;
+        for (unsigned half = 0; half < 2; ++half)
+          ranges[half] = visible(tile, row + (Fragment::row(k, half) + r * 16), end);
+        hideScores(k, scores[r], first, ranges, problem.documents.has_value());
+      }
     });
     for (unsigned r = 0; r < rowTiles; ++r)
       scaleRows(outputs[r], softmax[r].update(k, scores[r]));
@@ -152,13 +173,13 @@ private:
   /// scores = queries x keys'
   void multiplyKeys(llvm::SmallVectorImpl<Fragment> &scores) {
     Expr lane = k.lane();
+    Expr query = queries.at(warpRow + lane % 16, lane / 16), key = keys.at(lane % 8 + lane / 16 * 8, lane / 8 % 2);
     for (unsigned s = 0; s < problem.headDim / 16; ++s) {
       llvm::SmallVector<llvm::SmallVector<Expr>> a;
       for (unsigned r = 0; r < rowTiles; ++r)
-        a.push_back(loadMatrices(k, queries.at(warpRow + r * 16 + lane % 16, lane / 16 + 2 * s), 4, false));
+        a.push_back(loadMatrices(k, queries.beside(query, r * 16, 2 * s), 4, false));
       for (unsigned pair = 0; pair < instance.keys / 16; ++pair) {
-        Expr key = lane % 8 + lane / 16 * 8 + pair * 16, chunk = lane / 8 % 2 + 2 * s;
-        llvm::SmallVector<Expr> b = loadMatrices(k, keys.at(key, chunk), 4, false);
+        llvm::SmallVector<Expr> b = loadMatrices(k, keys.beside(key, pair * 16, 2 * s), 4, false);
         for (unsigned r = 0; r < rowTiles; ++r)
           for (unsigned tile = 0; tile < 2; ++tile)
             mma(k, scores[r], 2 * pair + tile, type, a[r], {b[2 * tile], b[2 * tile + 1]});
@@ -168,13 +189,13 @@ private:
 
   /// outputs += weights x values
   void multiplyValues(llvm::SmallVectorImpl<Fragment> &outputs, llvm::SmallVectorImpl<Fragment> &weights) {
-    Expr lane = k.lane();
+    Expr value = values.at(k.lane() % 16, k.lane() / 16);
     for (unsigned s = 0; s < instance.keys / 16; ++s) {
       llvm::SmallVector<std::array<Expr, 4>> a;
       for (unsigned r = 0; r < rowTiles; ++r)
         a.push_back(weights[r].operandA(k, s, problem.element));
       for (unsigned pair = 0; pair < problem.valueDim / 16; ++pair) {
-        llvm::SmallVector<Expr> b = loadMatrices(k, values.at(lane % 16 + 16 * s, lane / 16 + 2 * pair), 4, true);
+        llvm::SmallVector<Expr> b = loadMatrices(k, values.beside(value, 16 * s, 2 * pair), 4, true);
         for (unsigned r = 0; r < rowTiles; ++r)
           for (unsigned tile = 0; tile < 2; ++tile)
             mma(k, outputs[r], 2 * pair + tile, type, a[r], {b[2 * tile], b[2 * tile + 1]});
@@ -190,7 +211,6 @@ private:
   ChunkedRows queries, keys, values;
   AttendRows rows;
   Expr warpRow;
-  llvm::SmallVector<std::array<KeyRange, 2>> ranges; ///< of the lane's rows in each row tile
   KeyRange seenByAll;                                ///< keys that all of the warp's rows see
   Value keyAddress, valueAddress;
 };

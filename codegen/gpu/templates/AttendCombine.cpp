@@ -35,9 +35,18 @@ static void combine(KernelBuilder &k, const AttendProblem &problem, unsigned spl
     maximum = k.warpReduce(maximum, [&](Expr a, Expr b) { return k.max(a, b); });
     Expr origin = k.select(maximum == -infinity, k.constantF(0), maximum);
 
-    unsigned columns = problem.valueDim / 32;
-    Expr column = k.toI64(k.lane() * columns);
-    llvm::SmallVector<Expr> outputs(columns, k.constantF(0));
+    // A lane has every 32nd pair of columns.
+    unsigned pairs = problem.valueDim / 2;
+    auto forPairs = [&](State state, function_ref<void(unsigned pair, Expr column)> body) {
+      for (unsigned i = 0; 32 * i < pairs; ++i) {
+        Expr pair = k.lane() + 32 * i, column = k.toI64(pair * 2);
+        if (32 * i + 32 <= pairs)
+          body(i, column);
+        else
+          k.ifThen(pair < int(pairs), state, [&] { body(i, column); });
+      }
+    };
+    llvm::SmallVector<Expr> outputs((pairs + 31) / 32 * 2, k.constantF(0));
     Expr sum = k.constantF(0);
     k.forLoop(k.constant(splits), State(outputs, sum), [&](Expr s) {
       llvm::SmallVector<Expr> statistics = k.loadVector(parts.statistics, part(s) * 2, 2);
@@ -45,18 +54,22 @@ static void combine(KernelBuilder &k, const AttendProblem &problem, unsigned spl
       // A part without keys may hold what came of them.
       k.ifThen(weight > 0.0, State(outputs, sum), [&] {
         sum = k.fma(statistics[1], weight, sum);
-        for (unsigned i = 0; i < columns; ++i)
-          outputs[i] = k.fma(k.load(parts.outputs, part(s) * problem.valueDim + column + i), weight, outputs[i]);
+        forPairs(State(outputs), [&](unsigned pair, Expr column) {
+          llvm::SmallVector<Expr> two = k.loadVector(parts.outputs, part(s) * problem.valueDim + column, 2);
+          for (unsigned i = 0; i < 2; ++i)
+            outputs[2 * pair + i] = k.fma(two[i], weight, outputs[2 * pair + i]);
+        });
       });
     });
     Expr factor = k.select(sum == 0.0, k.constantF(0), k.rcpApprox(sum));
     Expr head = row % problem.heads, token = row / problem.heads;
     Expr at = token / queries * k.evaluate(problem.output.batch) + token % queries * k.evaluate(problem.output.token) +
-              head * k.evaluate(problem.output.head) + column;
+              head * k.evaluate(problem.output.head) +
+              problem.output.offset / (problem.result.getIntOrFloatBitWidth() / 8);
     Array result = k.global(problem.output.buffer, problem.result);
-    at = at + problem.output.offset / (problem.result.getIntOrFloatBitWidth() / 8);
-    for (unsigned i = 0; i < columns; ++i)
-      k.storeF32(outputs[i] * factor, result, at + i);
+    forPairs(State(), [&](unsigned pair, Expr column) {
+      storePair(k, outputs[2 * pair] * factor, outputs[2 * pair + 1] * factor, result, at + column);
+    });
   });
 }
 

@@ -74,13 +74,8 @@ void AttendRows::store(const AttendTile &tile, Expr first, const Fragment &outpu
       Expr factor = k.select(sum[half] == 0.0, k.constantF(0), k.rcpApprox(sum[half]));
       Array result{address(problem.output, tile.batch, head), problem.result};
       Expr start = k.toI64(query) * tokenStride(problem.output) + column;
-      for (unsigned i = 2 * half; i < outputs.size(); i += 4) {
-        Expr low = outputs[i] * factor, high = outputs[i + 1] * factor, at = start + Fragment::column(i);
-        if (problem.result.isF32())
-          k.storeVector({low, high}, result, at);
-        else
-          k.store(k.pack(low, high, problem.result), {k.at(result, at), k.i32()}, k.constant(0));
-      }
+      for (unsigned i = 2 * half; i < outputs.size(); i += 4)
+        storePair(k, outputs[i] * factor, outputs[i + 1] * factor, result, start + Fragment::column(i));
     });
   }
 }
@@ -148,6 +143,12 @@ void msa::gpu::hideScores(KernelBuilder &k, Fragment &scores, Expr key, const st
         scores[i] = k.select(seen, scores[i], hidden);
       }
   }
+}
+
+void msa::gpu::storePair(KernelBuilder &k, Expr low, Expr high, const Array &array, Expr index) {
+  if (array.element.isF32())
+    return k.storeVector({low, high}, array, index);
+  k.store(k.pack(low, high, array.element), {k.at(array, index), k.i32()}, k.constant(0));
 }
 
 void msa::gpu::scaleRows(Fragment &outputs, const std::array<Expr, 2> &factors) {

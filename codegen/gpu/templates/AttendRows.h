@@ -98,6 +98,8 @@ private:
 
 /// Hides scores of keys that a row does not see: `scores` has the keys from `key` on, `ranges` are the lane's two rows'.
 void hideScores(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges, bool begins);
+/// Two neighbours from an even column on, rounded to the array's type.
+void storePair(KernelBuilder &k, Expr low, Expr high, const Array &array, Expr index);
 void scaleRows(Fragment &outputs, const std::array<Expr, 2> &factors);
 
 } // namespace msa::gpu

@@ -207,8 +207,8 @@ private:
       Expr factor = k.select(sum == 0.0, k.constantF(0), k.rcpApprox(sum));
       Array result{rows.address(problem.output, tile.batch, head), problem.result};
       Expr start = k.toI64(query) * rows.tokenStride(problem.output) + k.toI64(column);
-      for (unsigned i = 0; i < columns; ++i)
-        k.storeF32(outputs[i] * factor, result, start + i);
+      for (unsigned i = 0; i < columns; i += 2)
+        storePair(k, outputs[i] * factor, outputs[i + 1] * factor, result, start + i);
     });
   }
 
