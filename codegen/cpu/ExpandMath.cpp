@@ -285,12 +285,14 @@ struct ExpandMath : msa::cpu::impl::ExpandMathBase<ExpandMath> {
     if (failed)
       return signalPassFailure();
 
-    getOperation().walk([](Operation *op) {
-      if (isa<arith::SelectOp>(op))
-        selectBits(op);
-      else if (isa<arith::ExtFOp, arith::TruncFOp>(op))
-        convertBFloat(op);
+    // Collected first: what is rewritten takes its neighbours with it.
+    SmallVector<Operation *> moves;
+    getOperation().walk([&](Operation *op) {
+      if (isa<arith::SelectOp, arith::ExtFOp, arith::TruncFOp>(op))
+        moves.push_back(op);
     });
+    for (Operation *op : moves)
+      isa<arith::SelectOp>(op) ? selectBits(op) : convertBFloat(op);
 
     RewritePatternSet patterns(&getContext());
     arith::populateCeilFloorDivExpandOpsPatterns(patterns);

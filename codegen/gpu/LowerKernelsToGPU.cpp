@@ -62,7 +62,7 @@ struct LowerKernelsToGPU : msa::gpu::impl::LowerKernelsToGPUBase<LowerKernelsToG
     for (msa::exec::KernelOp kernel : llvm::make_early_inc_range(module.getOps<msa::exec::KernelOp>())) {
       Operation *last = &module.getBody()->back();
       simt::Cases cases = failure();
-      if (auto instance = lowerWithTemplate(kernel, *gpu))
+      if (auto instance = templates ? lowerWithTemplate(kernel, *gpu) : std::nullopt)
         cases = std::move(*instance);
       else
         cases = simt::lower(kernel);
@@ -101,8 +101,9 @@ std::optional<GPUTarget> msa::gpu::getGPUTarget(llvm::StringRef name) {
   return std::nullopt;
 }
 
-void msa::gpu::buildLowerKernelsPipeline(OpPassManager &manager, const GPUTarget &target) {
+void msa::gpu::buildLowerKernelsPipeline(OpPassManager &manager, const GPUTarget &target, bool templates) {
   LowerKernelsToGPUOptions options;
+  options.templates = templates;
   options.target = target.name();
   manager.addPass(createLowerKernelsToGPU(options));
   manager.addPass(createLowerGPUFunctionsToLLVM());

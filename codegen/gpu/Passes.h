@@ -15,8 +15,8 @@ namespace msa::gpu {
 #define GEN_PASS_REGISTRATION
 #include "codegen/gpu/Passes.h.inc"
 
-/// Everything between a module of `exec.kernel`s and `emitPTX`, in order, for one GPU.
-void buildLowerKernelsPipeline(mlir::OpPassManager &manager, const GPUTarget &target);
+/// Everything between a module of `exec.kernel`s and `emitPTX`, in order, for one GPU. Without `templates` all kernels get scalar code.
+void buildLowerKernelsPipeline(mlir::OpPassManager &manager, const GPUTarget &target, bool templates = true);
 
 /// "cuda:sm_90" or "cuda:sm_80"; nothing for any other name.
 std::optional<GPUTarget> getGPUTarget(llvm::StringRef name);

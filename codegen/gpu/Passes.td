@@ -15,7 +15,8 @@ def LowerKernelsToGPU : Pass<"lower-kernels-to-gpu", "::mlir::ModuleOp"> {
     types and shapes (codegen/gpu/Instances.h), and scalar code for every thread otherwise (codegen/gpu/simt).
     Fails on a kernel that has neither.
   }];
-  let options = [Option<"target", "target", "std::string", "\"cuda:sm_90\"", "cuda:sm_90 or cuda:sm_80">];
+  let options = [Option<"target", "target", "std::string", "\"cuda:sm_90\"", "cuda:sm_90 or cuda:sm_80">,
+      Option<"templates", "templates", "bool", "true", "use templates at all">];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect",
       "::mlir::func::FuncDialect", "::mlir::index::IndexDialect", "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect",
       "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect",

@@ -5,6 +5,12 @@ import numpy as np
 from fenced_kernels import Fenced
 
 
+class SpanList(np.ndarray):
+    """A span list, and the rows that it lists: a GPU has them in one piece."""
+
+    rows = None
+
+
 class Spans:
     """`rows` `[C, ..]` cut before each of `cuts`. `list` is the `msa_span_list` of runtime/kernel_abi.h, to pass as a buffer."""
 
@@ -20,7 +26,8 @@ class Spans:
             first += len(part)
         self.table = Fenced(8 * len(fields), 0)
         self.table.view()[...] = np.frombuffer(np.array(fields, np.int64).tobytes(), np.uint8)
-        self.list = np.array([self.table.address, len(self.memories), first], np.int64)
+        self.list = np.array([self.table.address, len(self.memories), first], np.int64).view(SpanList)
+        self.list.rows = rows
 
     def close(self):
         for memory in [*self.memories, self.table]:

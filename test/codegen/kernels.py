@@ -14,13 +14,16 @@ import subprocess
 import tempfile
 
 import numpy as np
+from gpu_kernels import GPUKernels
 
 RUNNER = shutil.which("kernel-runner") or os.environ.get("KERNEL_RUNNER", "kernel-runner")
 GUARD = 64  # bytes kept around every buffer, which no kernel may write
 
 
 def variants():
-    """The variants that this machine runs."""
+    """The variants that this machine runs, or those that MSA_KERNEL_VARIANTS names: GPUs run on an emulator."""
+    if "MSA_KERNEL_VARIANTS" in os.environ:
+        return os.environ["MSA_KERNEL_VARIANTS"].split(",")
     with open("/proc/cpuinfo") as info:
         flags = set(next(line for line in info if line.startswith("flags")).split())
     found = []
@@ -31,8 +34,18 @@ def variants():
     return found
 
 
+def emulated():
+    """Whether kernels run on an emulator: tests then take fewer and smaller shapes."""
+    return any(variant.startswith("cuda:") for variant in variants())
+
+
 class Kernels:
     def __init__(self, text, variant):
+        self.variant, self.gpu = variant, None
+        if variant.startswith("cuda:"):
+            self.gpu = GPUKernels(text, variant)
+            self.messages = self.gpu.messages
+            return
         with tempfile.TemporaryDirectory() as folder:
             source, path = os.path.join(folder, "kernels.mlir"), os.path.join(folder, "kernels.so")
             with open(source, "w") as file:
@@ -42,10 +55,11 @@ class Kernels:
                 raise RuntimeError(f"kernel-runner failed:\n{done.stderr[:4000]}")
             self.messages = done.stderr
             self.library = ctypes.CDLL(path)
-        self.variant = variant
 
     def run(self, name, buffers, scalars=(), tiles=1, split=True, scratch_bytes=0):
         """Runs all tiles; writes go to the arrays in place."""
+        if self.gpu:
+            return self.gpu.run(name, buffers, scalars, tiles)
         function = getattr(self.library, name)
         function.restype = None
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
