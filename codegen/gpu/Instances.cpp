@@ -3,6 +3,7 @@
 
 #include "codegen/gpu/Instances.h"
 #include "codegen/gpu/templates/Gemm.h"
+#include "codegen/gpu/templates/Route.h"
 #include "dialect/kernel/KernelDialect.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -32,6 +33,7 @@ std::optional<std::vector<LaunchCase>> msa::gpu::lowerWithTemplate(exec::KernelO
     return std::nullopt;
   Cases cases = llvm::TypeSwitch<Operation *, Cases>(ops.front())
                     .Case([&](kernel::MatmulOp op) { return lowerGemm(kernel, op, target); })
+                    .Case([&](kernel::RouteScanOp op) { return lowerRouteScan(kernel, op, target); })
                     .Default([](Operation *) { return noTemplate(); });
   auto options = remark::RemarkOpts::name("template").category("lower-kernels-to-gpu");
   if (cases) {
@@ -47,6 +49,7 @@ std::optional<std::vector<LaunchCase>> msa::gpu::lowerWithTemplate(exec::KernelO
 std::vector<Instance> msa::gpu::allInstances(MLIRContext &context) {
   std::vector<Instance> instances;
   addGemmInstances(context, instances);
+  addRouteInstances(context, instances);
   return instances;
 }
 

@@ -38,6 +38,7 @@ std::vector<Instance> allInstances(mlir::MLIRContext &context);
 //===--- The templates' parts of it, each beside its template. ---===//
 
 void addGemmInstances(mlir::MLIRContext &context, std::vector<Instance> &instances);
+void addRouteInstances(mlir::MLIRContext &context, std::vector<Instance> &instances);
 
 /// What `gpu-instances --launch` prints: name, template, sm, parameters, launches.
 llvm::json::Object describe(const Instance &instance, llvm::ArrayRef<Launch> launches);
