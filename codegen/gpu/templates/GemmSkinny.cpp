@@ -207,8 +207,13 @@ private:
 
 llvm::Expected<Launch> msa::gpu::emitGemmSkinny(ModuleOp module, StringRef symbol, const GemmProblem &problem, const GemmInstance &instance,
                                                 const GPUTarget &target) {
+  // Two CTAs have twice the loads in flight; sums of 32 rows leave no room for that.
   KernelBuilder k(module, symbol, target,
-                  {.buffers = problem.buffers, .scalars = problem.scalars, .threads = threadCount, .cluster = instance.split, .minBlocks = 2},
+                  {.buffers = problem.buffers,
+                   .scalars = problem.scalars,
+                   .threads = threadCount,
+                   .cluster = instance.split,
+                   .minBlocks = instance.rows > 16 ? 1u : 2u},
                   module.getLoc());
   GemmSkinny(k, problem, instance).emit();
   llvm::Expected<int64_t> shared = k.finish();

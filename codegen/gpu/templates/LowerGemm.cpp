@@ -228,7 +228,7 @@ Instance makeInstance(GPUTarget target, Type element, Type result, const GemmIns
                                 {"output", problem.output},
                                 {"extras", std::move(extras)},
                                 {"epilogue", nameOf(kind)}};
-  std::string name = "gemm_" + instance.name() + "_" + show(element) + "_" + nameOf(kind) + "_sm" + std::to_string(target.sm);
+  std::string name = "gemm." + show(element) + "." + instance.name() + "." + nameOf(kind) + ".sm" + std::to_string(target.sm);
   return {std::move(name), "gemm", target, std::move(parameters), [=](ModuleOp module, StringRef symbol) {
             return emitGemm(module, symbol, problem, instance, target);
           }};
