@@ -137,26 +137,29 @@ def run(command):
     return done.stdout
 
 
-def compile_fixture(fixture, folder, build):
+def compile_fixture(fixture, folder, build, target):
     sys.path.insert(0, os.path.join(ROOT, "models"))
     from msa_models.export import export_checkpoint, quiet
     quiet()
     export_checkpoint(fixture, os.path.join(folder, "model"), trace=True)
     artifact = os.path.join(folder, "model.msa")
-    run([tool(build, "msac"), os.path.join(folder, "model"), "-o", artifact])
+    run([tool(build, "msac"), os.path.join(folder, "model"), "-o", artifact] + ([f"--target={target}"] if target else []))
     return artifact
 
 
 def main():
     p = argparse.ArgumentParser(prog="test/parity/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("fixtures", nargs="+", metavar="FIXTURE_DIR", help="folder in the format of test/fixtures/README.md")
-    p.add_argument("--device", default="cpu", help="where to run; this build has cpu")
+    p.add_argument("--device", default="cpu", choices=("cpu", "cuda"),
+                   help="where to run: every variant for this processor, or the best one for the NVIDIA GPU (or what LD_LIBRARY_PATH puts in its "
+                   "driver's place)")
+    p.add_argument("--variant", help="run this variant alone (cuda:sm_80, ...)")
+    p.add_argument("--target", help="--target of msac (default: its own; for cuda: cuda:sm_90,cuda:sm_80)")
     p.add_argument("--write", metavar="DIR", help="keep what was computed: DIR/NAME/actual.json and actual.safetensors")
     p.add_argument("--compiled", metavar="DIR", help="take DIR/NAME.msa, exported with --trace, instead of compiling anew")
     p.add_argument("--threads", type=int, default=2, help="threads that run the model (default 2)")
     a = p.parse_args()
-    if a.device != "cpu":
-        p.error(f"expected --device cpu, found '{a.device}': there is no such device in this build")
+    target = a.target or ("cuda:sm_90,cuda:sm_80" if a.device == "cuda" else None)
     build = os.environ.get("MSA_BUILD", os.path.join(ROOT, "build", "release"))
     driver, inspect = tool(build, "parity-driver"), tool(build, "msa-inspect")
     print(f"{'fixture':38} {'variant':10} {'documents':>9} {'greedy':>8} " + " ".join(f"{k:>8}" for k in TOLERANCE))
@@ -165,9 +168,9 @@ def main():
         name = os.path.basename(os.path.normpath(fixture))
         with tempfile.TemporaryDirectory() as folder:
             try:
-                artifact = (os.path.join(a.compiled, f"{name}.msa") if a.compiled else compile_fixture(fixture, folder, build))
+                artifact = (os.path.join(a.compiled, f"{name}.msa") if a.compiled else compile_fixture(fixture, folder, build, target))
                 variants = json.loads(run([inspect, "--json", artifact]))["variants"]
-                here = [v["name"] for v in variants if v["supported"]]
+                here = [a.variant] if a.variant else ["cuda"] if a.device == "cuda" else [v["name"] for v in variants if v.get("supported")]
                 if not here:
                     raise RuntimeError("this machine can run none of the artifact's variants")
                 for variant in here:
@@ -177,7 +180,7 @@ def main():
                     checker = Checker(fixture, out)
                     documents, greedy = checker.counts()
                     differences = " ".join(f"{checker.largest.get(k, 0):8.1e}" for k in TOLERANCE)
-                    print(f"{name:38} {variant:10} {documents:>9} {greedy:>8} {differences}  {'FAILED' if checker.problems else 'ok'}")
+                    print(f"{name:38} {checker.actual['variant']:10} {documents:>9} {greedy:>8} {differences}  {'FAILED' if checker.problems else 'ok'}")
                     for problem in checker.problems:
                         print(f"    {problem}")
                     failed |= bool(checker.problems)

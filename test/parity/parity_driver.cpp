@@ -3,7 +3,7 @@
 // Runs what a fixture asks on a compiled artifact, through the C interface alone, and writes what came out: actual.json and
 // actual.safetensors, tensors named as in the fixture's expected.safetensors. parity.py compares.
 //
-//   parity-driver ARTIFACT FIXTURE_DIR OUT_DIR VARIANT|best THREADS
+//   parity-driver ARTIFACT FIXTURE_DIR OUT_DIR VARIANT|best|cuda THREADS
 
 #include "msa/generation.h"
 #include "msa/msa.hpp"
@@ -90,7 +90,11 @@ public:
     runtimeOptions.thread_count = threads;
     check(msa::Runtime::create(runtimeOptions, runtime));
     msa::Program::Options options;
-    if (variant != "best")
+    if (variant.rfind("cuda", 0) == 0) {
+      options.device = MSA_DEVICE_CUDA;
+      options.device_ordinal = 0;
+    }
+    if (variant != "best" && variant != "cuda")
       options.variant = variant.c_str();
     check(msa::Program::load(runtime, artifact, options, program));
     check(msa_generator_create(program.get(), &generator));

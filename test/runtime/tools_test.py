@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""msa-run and msa-inspect from outside: files, exit codes, JSON. Usage: tools_test.py BIN_DIR WRITE_TEST_ARTIFACT WORK_DIR.
+"""msa-run and msa-inspect from outside: files, exit codes, JSON. Usage: tools_test.py BIN_DIR WRITE_TEST_ARTIFACT WORK_DIR STAND_IN_DIR.
 
 Needs the standard library alone: .npy files are written by hand here, so that they are also a check on the tool's reader.
 """
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import unittest
 
-BIN, WRITER, WORK = sys.argv.pop(1), sys.argv.pop(1), pathlib.Path(sys.argv.pop(1))
+BIN, WRITER, WORK, STAND_IN = sys.argv.pop(1), sys.argv.pop(1), pathlib.Path(sys.argv.pop(1)), sys.argv.pop(1)
 
 
 def save_npy(path, descr, fmt, values, shape):
@@ -176,6 +176,41 @@ class Tools(unittest.TestCase):
         self.assertEqual(variant["gpu_kernels"][0]["kernel"], "test_add")
         self.assertEqual(variant["gpu_kernels"][0]["cases"][0]["launches"][0]["grid"], ["ceil(s0 / 64)", "1", "1"])
         self.assertEqual(variant["cubins"], [])
+
+    def test_runs_on_a_gpu(self):
+        artifact = WORK / "gpu_only.msa"
+        subprocess.run([WRITER, "--gpu-only", artifact], check=True)
+        arguments = ["msa-run", "invoke", artifact, "--entry", "add", "--output-dir", WORK / "gpu", f"--input=a={WORK}/a.npy",
+                     f"--input=b={WORK}/b.npy"]
+        self.fails(run(*arguments), 1, "the artifact has code for GPUs alone, 'cuda:sm_80'")
+        self.fails(run(*arguments, "--device=tpu"), 2, "expected cpu, cuda or cuda:N, found 'tpu'")
+        self.fails(run(*arguments, "--device=cuda:x"), 2, "expected cpu, cuda or cuda:N, found 'cuda:x'")
+        for more in ([], ["--device-graphs"], ["--device-synchronous"], ["--bank-content=host"]):
+            code, _, errors = self.with_stand_in(*arguments, "--device=cuda:0", *more)
+            self.assertEqual((code, errors), (0, ""))
+            self.assertEqual(load_npy(WORK / "gpu" / "c.npy", "f"), ((3,), [11, 22, 33]))
+        code, _, errors = self.with_stand_in(*arguments, "--device=cuda:1")
+        self.assertEqual(code, 1)
+        self.assertIn("expected CUDA device 1, found 1 device", errors)
+        code, out, errors = self.with_stand_in("msa-run", "bench", artifact, "--entry=append", "--dim=N=4", "--dim=M=2", "--seconds=0", "--device=cuda")
+        self.assertEqual((code, errors), (0, ""))
+        self.assertIn("variant 'cuda:sm_80' on PTX emulator, sm_90", out)
+
+    def test_falls_to_the_cpu_where_that_is_allowed(self):
+        artifact = WORK / "both.msa"
+        subprocess.run([WRITER, "--gpu", artifact], check=True)
+        arguments = ["msa-run", "invoke", artifact, "--entry", "add", "--output-dir", WORK / "cpu", f"--input=a={WORK}/a.npy",
+                     f"--input=b={WORK}/b.npy", "--device=cuda", "--allow-cpu"]
+        code, _, errors = self.with_stand_in(*arguments, MSA_PTXEMU_SM="75")
+        self.assertEqual(code, 0)
+        self.assertEqual(errors.count("\n"), 1)
+        self.assertTrue(errors.startswith("msa-run: warning: running on the CPU, variant 'x86-64': device cuda:0"), errors)
+        self.assertEqual(load_npy(WORK / "cpu" / "c.npy", "f"), ((3,), [11, 22, 33]))
+
+    def with_stand_in(self, tool, *arguments, **environment):
+        environment = {**os.environ, "LD_LIBRARY_PATH": STAND_IN, **environment}
+        done = subprocess.run([os.path.join(BIN, tool), *map(str, arguments)], capture_output=True, text=True, timeout=60, env=environment)
+        return done.returncode, done.stdout, done.stderr
 
     @staticmethod
     def other_lines(data):

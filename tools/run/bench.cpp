@@ -311,8 +311,8 @@ Status bench(const Options &options) {
     std::printf("{\"median_ms\": %.6f, \"min_ms\": %.6f, \"runs\": %zu, \"threads\": %u}\n", median, milliseconds[0], runs,
                 runtime.threadCount());
   else
-    std::printf("median %.4f ms, min %.4f ms, %zu runs, %u threads, variant '%s'\n", median, milliseconds[0], runs,
-                runtime.threadCount(), program.variant());
+    std::printf("median %.4f ms, min %.4f ms, %zu runs, %u threads, variant '%s' on %s\n", median, milliseconds[0], runs,
+                runtime.threadCount(), program.variant(), program.deviceName());
   return Status();
 }
 

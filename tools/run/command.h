@@ -32,6 +32,8 @@ struct LoadOptions {
   uint32_t threads = 0;
   std::string variant;
   bool skipWeights = false;
+  std::string device = "cpu", bankContent = "device";
+  bool allowCpu = false, deviceSynchronous = false, deviceGraphs = false;
 
   void declare(CLI::App &app);
   Status load(Runtime &runtime, Program &program) const;

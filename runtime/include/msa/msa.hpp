@@ -116,6 +116,8 @@ public:
   }
 
   const char *variant() const { return msa_program_variant(handle); }
+  msa_device_kind device() const { return msa_program_device(handle); }
+  const char *deviceName() const { return msa_program_device_name(handle); }
   /// False when there is no segment of |kind|.
   bool findSegment(msa_segment_kind kind, msa_segment &segment) const {
     return msa_program_find_segment(handle, kind, &segment);
@@ -150,6 +152,7 @@ public:
     msa_buffer_tensor(handle, &result);
     return result;
   }
+  Status fetch() const { return Status(msa_buffer_fetch(handle)); }
   Status reserve(int64_t rows) { return Status(msa_buffer_reserve(handle, rows)); }
   Status append(const void *data, int64_t rows) { return Status(msa_buffer_append(handle, data, rows)); }
   Status truncate(int64_t rows) { return Status(msa_buffer_truncate(handle, rows)); }
