@@ -2,6 +2,7 @@
 //===- Instances.cpp - which template serves which kernel -----------------===//
 
 #include "codegen/gpu/Instances.h"
+#include "codegen/gpu/templates/Attend.h"
 #include "codegen/gpu/templates/Gemm.h"
 #include "codegen/gpu/templates/Route.h"
 #include "dialect/kernel/KernelDialect.h"
@@ -32,6 +33,7 @@ std::optional<std::vector<LaunchCase>> msa::gpu::lowerWithTemplate(exec::KernelO
   if (ops.size() != 1)
     return std::nullopt;
   Cases cases = llvm::TypeSwitch<Operation *, Cases>(ops.front())
+                    .Case([&](kernel::AttentionOp op) { return lowerAttention(kernel, op, target); })
                     .Case([&](kernel::MatmulOp op) { return lowerGemm(kernel, op, target); })
                     .Case([&](kernel::RouteScanOp op) { return lowerRouteScan(kernel, op, target); })
                     .Default([](Operation *) { return noTemplate(); });
@@ -48,6 +50,7 @@ std::optional<std::vector<LaunchCase>> msa::gpu::lowerWithTemplate(exec::KernelO
 
 std::vector<Instance> msa::gpu::allInstances(MLIRContext &context) {
   std::vector<Instance> instances;
+  addAttendInstances(context, instances);
   addGemmInstances(context, instances);
   addRouteInstances(context, instances);
   return instances;

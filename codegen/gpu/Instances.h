@@ -37,6 +37,7 @@ std::vector<Instance> allInstances(mlir::MLIRContext &context);
 
 //===--- The templates' parts of it, each beside its template. ---===//
 
+void addAttendInstances(mlir::MLIRContext &context, std::vector<Instance> &instances);
 void addGemmInstances(mlir::MLIRContext &context, std::vector<Instance> &instances);
 void addRouteInstances(mlir::MLIRContext &context, std::vector<Instance> &instances);
 

@@ -22,6 +22,8 @@
 
 #include "codegen/gpu/KernelBuilder.h"
 #include "codegen/gpu/Launch.h"
+#include "dialect/exec/ExecDialect.h"
+#include "dialect/kernel/KernelDialect.h"
 
 namespace msa::gpu {
 
@@ -80,6 +82,11 @@ llvm::Expected<std::vector<AttendChoice>> pickAttend(const AttendProblem &proble
 llvm::Expected<std::vector<Launch>> emitAttend(mlir::ModuleOp module, llvm::StringRef symbol,
                                                const AttendProblem &problem, const AttendInstance &instance,
                                                const GPUTarget &target);
+
+/// The launches of a kernel whose op is a kernel.attention, or an error that says why the template does not serve it;
+/// nothing is added then.
+llvm::Expected<std::vector<LaunchCase>> lowerAttention(exec::KernelOp kernel, kernel::AttentionOp op,
+                                                       const GPUTarget &target);
 
 //===--- The forms. ---===//
 

@@ -5,6 +5,13 @@
 
 #include "AttendCase.h"
 #include "codegen/gpu/EmitPTX.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
 #include <gtest/gtest.h>
 
 using attend::Case;
@@ -192,6 +199,96 @@ TEST(Attend, ResultsAreTheSameWhateverTheGrid) {
     for (unsigned processors : {2, 3, 100})
       EXPECT_EQ(once, program.run(subject, everyMode()[1], processors)) << instance.name() << " on " << processors;
   }
+}
+
+//===--- From a kernel. ---===//
+
+/// The cases of a kernel of four views, or why there are none.
+std::string casesOf(const std::string &views, const std::string &op, int sm = 90) {
+  mlir::DialectRegistry registry;
+  msa::gpu::registerEmission(registry);
+  registry.insert<mlir::arith::ArithDialect, mlir::math::MathDialect, mlir::scf::SCFDialect, mlir::LLVM::LLVMDialect,
+                  mlir::NVVM::NVVMDialect, mlir::memref::MemRefDialect, msa::exec::ExecDialect, msa::kernel::KernelDialect>();
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  context.loadAllAvailableDialects();
+  std::string text = R"(exec.kernel @k(%query: memref<?xi8>, %key: memref<?xi8>, %value: memref<?xi8>, %out: memref<?xi8>, %b: index,
+    %m: index, %n: index, %scratch: memref<?xi8>, %lo: index, %hi: index)
+    attributes {parameters = array<i32: 0, 0, 0, 1>, scratch_bytes = 0 : i64} {
+  %0 = arith.constant 0 : index
+  %16 = arith.constant 16 : index
+)" + views + op + "\n  exec.end\n}\n";
+  mlir::OwningOpRef<mlir::ModuleOp> module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+  if (!module)
+    return "not parsed";
+  auto kernel = *module->getOps<msa::exec::KernelOp>().begin();
+  std::string result;
+  kernel.walk([&](msa::kernel::AttentionOp attention) {
+    auto cases = msa::gpu::lowerAttention(kernel, attention, {sm});
+    if (!cases) {
+      result = llvm::toString(cases.takeError());
+      return;
+    }
+    for (const msa::gpu::LaunchCase &one : *cases) {
+      result += one.scalar ? "s" + std::to_string(*one.scalar) + "<" + std::to_string(one.below) + ":" : "else:";
+      for (const msa::gpu::Launch &launch : one.launches)
+        result += " " + launch.symbol;
+      result += "; ";
+    }
+    EXPECT_TRUE(mlir::succeeded(mlir::verify(*module)));
+  });
+  return result;
+}
+
+const char *plainViews = R"(
+  %q = memref.view %query[%0][%b, %m] : memref<?xi8> to memref<?x?x8x64xbf16>
+  %k = memref.view %key[%0][%b, %n] : memref<?xi8> to memref<?x?x2x64xbf16>
+  %v = memref.view %value[%0][%b, %n] : memref<?xi8> to memref<?x?x2x64xbf16>
+  %o = memref.view %out[%0][%b, %m] : memref<?xi8> to memref<?x?x8x64xbf16>
+)";
+const char *plainTypes =
+    " : memref<?x?x8x64xbf16>, memref<?x?x2x64xbf16>, memref<?x?x2x64xbf16>, memref<?x?x8x64xbf16>, memref<?xi8>";
+const char *plainOp =
+    "  kernel.attention tiles(%lo to %hi) %q, %k, %v into %o scratch %scratch causal scale 1.250000e-01 rows 8";
+
+TEST(Attend, KernelsBecomeCases) {
+  EXPECT_EQ(casesOf(plainViews, std::string(plainOp) + plainTypes),
+            "s2<1: k_ampere_64x32_p1; s1<5: k_decode_16x128_p4_split64 k_decode_16x128_p4_split64_combine; "
+            "s1<65: k_hopper_128x128_p4_s2_split16 k_hopper_128x128_p4_s2_split16_combine; else: k_hopper_128x128_p4_s2; ");
+  EXPECT_EQ(casesOf(plainViews, std::string(plainOp) + plainTypes, 80),
+            "s1<5: k_decode_16x128_p4_split64 k_decode_16x128_p4_split64_combine; "
+            "s1<33: k_ampere_64x64_p4_split16 k_ampere_64x64_p4_split16_combine; else: k_ampere_128x64_p4; ");
+}
+
+TEST(Attend, KernelsOfPermutedViewsBecomeCases) {
+  const char *views = R"(
+  %q0 = memref.view %query[%0][%b, %m] : memref<?xi8> to memref<?x8x?x64xbf16>
+  %q = memref.transpose %q0 (a, h, t, d) -> (a, t, h, d) : memref<?x8x?x64xbf16> to memref<?x?x8x64xbf16, strided<[?, 64, ?, 1]>>
+  %k0 = memref.view %key[%16][%b, %n] : memref<?xi8> to memref<?x2x?x64xbf16>
+  %k = memref.transpose %k0 (a, h, t, d) -> (a, t, h, d) : memref<?x2x?x64xbf16> to memref<?x?x2x64xbf16, strided<[?, 64, ?, 1]>>
+  %v = memref.view %value[%0][%b, %n] : memref<?xi8> to memref<?x?x2x64xbf16>
+  %o = memref.view %out[%0][%b, %m] : memref<?xi8> to memref<?x?x8x64xbf16>
+)";
+  std::string types = " : memref<?x?x8x64xbf16, strided<[?, 64, ?, 1]>>, memref<?x?x2x64xbf16, strided<[?, 64, ?, 1]>>, "
+                      "memref<?x?x2x64xbf16>, memref<?x?x8x64xbf16>, memref<?xi8>";
+  // Keys that do not begin with their buffer have no tensor map.
+  EXPECT_EQ(casesOf(views, plainOp + types),
+            "s1<5: k_decode_16x128_p4_split64 k_decode_16x128_p4_split64_combine; "
+            "s1<33: k_ampere_64x64_p4_split16 k_ampere_64x64_p4_split16_combine; else: k_ampere_128x64_p4; ");
+}
+
+TEST(Attend, KernelsThatAreNotServedSayWhy) {
+  std::string views = plainViews, types = plainTypes, op = plainOp;
+  auto replaced = [](std::string text, const std::string &from, const std::string &to) {
+    for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+      text.replace(at, from.size(), to);
+    return text;
+  };
+  EXPECT_EQ(casesOf(replaced(views, "bf16", "f32"), op + replaced(types, "bf16", "f32")),
+            "tensor cores multiply f16 and bf16, but its operands are of another type");
+  EXPECT_EQ(casesOf(replaced(views, "x64x", "x80x"), op + replaced(types, "x64x", "x80x")),
+            "heads of 80 and 80 elements are not of 32, 64, 96 or 128");
+  EXPECT_EQ(casesOf(views, replaced(op, "1.250000e-01", "-1.250000e-01") + types), "its scale is not positive");
+  EXPECT_EQ(casesOf(replaced(views, "%key[%0]", "%key[%n]"), op + types), "its key is no view at a known place of a buffer");
 }
 
 //===--- What ptxas says. ---===//
