@@ -119,8 +119,11 @@ FailureOr<OwningOpRef<ModuleOp>> Compiler::lowerKernels(const Target &target) {
   else
     cpu::buildLowerKernelsPipeline(manager, *target.getCPU());
   ScopedDiagnosticHandler remarks(&context, [&](Diagnostic &diagnostic) {
-    if (diagnostic.getSeverity() != DiagnosticSeverity::Remark)
-      return failure();
+    if (diagnostic.getSeverity() != DiagnosticSeverity::Remark) {
+      if (diagnostic.getSeverity() == DiagnosticSeverity::Error && target.getGPU())
+        diagnostic << " (target " << target.name() << ")";
+      return failure(); // to the next handler
+    }
     report.remarks.push_back(target.name() + ": " + diagnostic.str());
     return success();
   });

@@ -3,14 +3,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Tests the launch tables of products and attention: few rows, or few queries on many keys, have launches of their own.
-// CHECK: launches = [{block = 256 : i64, grid = [{divisor = 64 : i64, multiplier = 3 : i64, scalars = array<i64: 0>}, 1, 1], symbol = "matmul"}]
-// CHECK: func.func @matmul
+// CHECK: func.func @matmul(
 // CHECK-SAME: {below = 17 : i64, launches = [{block = 256 : i64, grid = [9, 1, 1], symbol = "matmul$few"}], scalar = 0 : i64}
+// CHECK-SAME: launches = [{block = 256 : i64, grid = [{divisor = 64 : i64, multiplier = 3 : i64, scalars = array<i64: 0>}, 1, 1], symbol = "matmul"}]
 // CHECK: func.func @attention(
 // CHECK-SAME: below = 5 : i64
 // CHECK-SAME: grid = [{divisor = 4 : i64, factor = 2 : i64, scalars = array<i64: 0>}, 2, {divisor = 256 : i64, scalars = array<i64: 1>}], symbol = "attention$split", workspace = {multiplier = 139264 : i64, scalars = array<i64: 0>}
 // CHECK-SAME: symbol = "attention$combine"
 // CHECK-SAME: scalar = 0 : i64
+// CHECK-SAME: symbol = "attention"}]
 
 // Tests that the text has the parameters of the design, knows where memory is and how many threads there are.
 // PTX: .target sm_80
