@@ -4,6 +4,7 @@
 // kernel.matmul.
 
 #include "GemmCase.h"
+#include "codegen/gpu/Passes.h"
 #include "codegen/gpu/templates/Gemm.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -12,6 +13,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -188,13 +190,17 @@ TEST(LowerGemm, AKernelBecomesOneCaseForEachChoice) {
   for (int sm : {80, 90}) {
     mlir::OwningOpRef<mlir::ModuleOp> module = mlir::parseSourceString<mlir::ModuleOp>(swiglu, &context());
     ASSERT_TRUE(module);
-    auto kernel = *module->getOps<msa::exec::KernelOp>().begin();
-    std::optional<std::vector<LaunchCase>> cases = lowerWithTemplate(kernel, GPUTarget{sm});
-    ASSERT_TRUE(cases);
-    kernel.erase();
+    mlir::PassManager manager(&context());
+    buildLowerKernelsPipeline(manager, GPUTarget{sm});
+    ASSERT_TRUE(mlir::succeeded(manager.run(*module)));
+    mlir::FailureOr<std::vector<LaunchTable>> tables = collectLaunchTables(*module);
+    ASSERT_TRUE(mlir::succeeded(tables));
+    ASSERT_EQ(tables->size(), 1u);
+    const std::vector<LaunchCase> &cases = tables->front().cases;
+    EXPECT_GE(cases.size(), 4u);
     llvm::Expected<std::string> ptx = emitPTX(*module, GPUTarget{sm});
     ASSERT_TRUE(static_cast<bool>(ptx)) << llvm::toString(ptx.takeError());
-    EXPECT_FALSE(cases->back().scalar);
+    EXPECT_FALSE(cases.back().scalar);
 
     // The same problem as the table writes it: a SwiGLU, its gate in buffer 3.
     Instance like = find("gemm.bf16.hopper_128x256x64_s4.swiglu.sm90");
@@ -202,7 +208,7 @@ TEST(LowerGemm, AKernelBecomesOneCaseForEachChoice) {
     like.parameters["k"] = 768;
     for (int64_t rows : {1, 12, 30, 40, 150}) {
       SCOPED_TRACE(std::to_string(rows) + " rows on sm_" + std::to_string(sm));
-      auto taken = llvm::find_if(*cases, [&](const LaunchCase &one) { return !one.scalar || rows < one.below; });
+      auto taken = llvm::find_if(cases, [&](const LaunchCase &one) { return !one.scalar || rows < one.below; });
       expectRight(like, {*ptx, taken->launches}, rows, 2, everyMode()[0]);
     }
   }
