@@ -54,8 +54,7 @@ Status growCopy(msa_buffer &buffer, uint64_t bytes, uint64_t keep, CUstream stre
 }
 
 Status reserveCopy(msa_buffer &buffer, uint64_t bytes) {
-  // No run uses the buffer now, so the device's own stream will do.
-  return growCopy(buffer, bytes, uint64_t(buffer.copy->rows) * buffer.rowBytes, nullptr);
+  return growCopy(buffer, bytes, uint64_t(buffer.copy->rows) * buffer.rowBytes, buffer.copy->device->stream);
 }
 
 Status downloadRows(msa_buffer &buffer) {
@@ -63,8 +62,10 @@ Status downloadRows(msa_buffer &buffer) {
   uint64_t have = uint64_t(buffer.hostRows) * buffer.rowBytes, want = uint64_t(buffer.rows) * buffer.rowBytes;
   if (have == want)
     return {};
-  Current current(*copy.device);
-  return copy.device->driver.check(copy.device->driver.memcpyDtoH(buffer.data + have, copy.data + have, want - have), "memcpyDtoH");
+  const Device &device = *copy.device;
+  Current current(device);
+  MSA_CUDA_TRY(device.driver, memcpyDtoHAsync, buffer.data + have, copy.data + have, want - have, device.stream);
+  return device.synchronize();
 }
 
 void releaseCopy(msa_buffer &buffer) {

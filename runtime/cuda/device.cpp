@@ -23,10 +23,12 @@ Status Device::open(uint32_t wanted) {
   MSA_CUDA_TRY(driver, devicePrimaryCtxRetain, &retained, handle);
   context = retained;
   Current current(*this);
+  CUstream made = nullptr;
+  MSA_CUDA_TRY(driver, streamCreate, &made, CU_STREAM_NON_BLOCKING);
+  stream = made;
   MSA_TRY(allocate(kZeroBytes, &zeros));
-  MSA_CUDA_TRY(driver, memsetD8, zeros, 0, kZeroBytes);
-  // A memset of device memory may return before it is done.
-  MSA_CUDA_TRY(driver, ctxSynchronize);
+  MSA_CUDA_TRY(driver, memsetD8Async, zeros, 0, kZeroBytes, stream);
+  MSA_TRY(synchronize());
   runtime->logf(MSA_LOG_INFO, "opened CUDA device %u, '%s', compute capability %d.%d, driver for CUDA %d.%d", ordinal, name, major,
                 minor, driver.version / 1000, driver.version % 1000 / 10);
   return {};
@@ -36,7 +38,16 @@ Device::~Device() {
   if (!context)
     return;
   free(zeros);
+  if (stream) {
+    Current current(*this);
+    (void)driver.streamDestroy(stream);
+  }
   (void)driver.devicePrimaryCtxRelease(handle);
+}
+
+Status Device::synchronize() const {
+  MSA_CUDA_TRY(driver, streamSynchronize, stream);
+  return {};
 }
 
 Status Device::allocate(uint64_t size, CUdeviceptr *address) const {

@@ -27,6 +27,8 @@ public:
   /// Codes: MSA_UNSUPPORTED (no driver, no such device), MSA_OUT_OF_MEMORY, MSA_DEVICE_FAILED.
   Status open(uint32_t ordinal);
 
+  /// Waits for what is on |stream|.
+  Status synchronize() const;
   Status allocate(uint64_t size, CUdeviceptr *address) const;
   void free(CUdeviceptr address) const;
   Status allocatePinned(uint64_t size, void **memory) const;
@@ -44,6 +46,9 @@ public:
   int sharedLimit = 0; // bytes of dynamic shared memory that a block may ask for
   char name[96] = "";
   CUdeviceptr zeros = 0;
+  /// For what no context does: uploads of constants, rows that are fetched or cleared. Contexts have streams of their own, and none of
+  /// them waits for another.
+  CUstream stream = nullptr;
   Device *next = nullptr; // of the runtime's
 };
 

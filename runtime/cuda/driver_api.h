@@ -140,15 +140,11 @@ struct CUgraphExecUpdateResultInfo {
   X(memHostAlloc, "cuMemHostAlloc", (void **, size_t, unsigned))                                                       \
   X(memFreeHost, "cuMemFreeHost", (void *))                                                                            \
   X(memHostGetDevicePointer, "cuMemHostGetDevicePointer_v2", (CUdeviceptr *, void *, unsigned))                        \
-  X(memcpyHtoD, "cuMemcpyHtoD_v2", (CUdeviceptr, const void *, size_t))                                                \
-  X(memcpyDtoH, "cuMemcpyDtoH_v2", (void *, CUdeviceptr, size_t))                                                      \
   X(memcpyHtoDAsync, "cuMemcpyHtoDAsync_v2", (CUdeviceptr, const void *, size_t, CUstream))                            \
   X(memcpyDtoHAsync, "cuMemcpyDtoHAsync_v2", (void *, CUdeviceptr, size_t, CUstream))                                  \
   X(memcpyDtoDAsync, "cuMemcpyDtoDAsync_v2", (CUdeviceptr, CUdeviceptr, size_t, CUstream))                             \
-  X(memsetD8, "cuMemsetD8_v2", (CUdeviceptr, unsigned char, size_t))                                                   \
   X(memsetD8Async, "cuMemsetD8Async", (CUdeviceptr, unsigned char, size_t, CUstream))                                  \
   X(memsetD32Async, "cuMemsetD32Async", (CUdeviceptr, unsigned, size_t, CUstream))                                     \
-  X(ctxSynchronize, "cuCtxSynchronize", ())                                                                            \
   X(streamCreate, "cuStreamCreate", (CUstream *, unsigned))                                                            \
   X(streamDestroy, "cuStreamDestroy_v2", (CUstream))                                                                   \
   X(streamSynchronize, "cuStreamSynchronize", (CUstream))                                                              \

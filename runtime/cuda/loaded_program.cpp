@@ -198,14 +198,12 @@ Status LoadedProgram::uploadConstants() {
     if (!block && segment->size()) {
       MSA_TRY(device.allocate(segment->size(), &block));
       for (uint64_t at = 0; at < segment->size(); at += kUploadBytes)
-        MSA_CUDA_TRY(device.driver, memcpyHtoD, block + at, program->file + segment->offset() + at,
-                     std::min(kUploadBytes, segment->size() - at));
+        MSA_CUDA_TRY(device.driver, memcpyHtoDAsync, block + at, program->file + segment->offset() + at,
+                     std::min(kUploadBytes, segment->size() - at), device.stream);
     }
     constants[i] = constant->size() ? block + constant->offset() : device.zeros;
   }
-  // Copies from ordinary memory may still be on their way, and streams of contexts do not wait for them.
-  MSA_CUDA_TRY(device.driver, ctxSynchronize);
-  return {};
+  return device.synchronize();
 }
 
 Status loadProgram(msa_program *program, const msa_program_options &options) {

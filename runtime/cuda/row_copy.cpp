@@ -15,9 +15,8 @@ Status clear(const RowCopy &copy, uint64_t from, uint64_t to) {
     return {};
   }
   Current current(*copy.device);
-  MSA_CUDA_TRY(copy.device->driver, memsetD8, copy.address + from, 0, to - from);
-  MSA_CUDA_TRY(copy.device->driver, ctxSynchronize);
-  return {};
+  MSA_CUDA_TRY(copy.device->driver, memsetD8Async, copy.address + from, 0, to - from, copy.device->stream);
+  return copy.device->synchronize();
 }
 
 void release(RowCopy &copy) {

@@ -161,6 +161,28 @@ TEST_F(CudaLoad, SaysWhenTheDeviceIsFull) {
   expectOk(msa_invocation_run(add, nullptr));
 }
 
+// The frozen artifact of the first format version that knew GPUs (compat/README.md).
+TEST_F(CudaLoad, RunsTheFrozenArtifact) {
+  TestProgram cpu;
+  msa_program *program = nullptr;
+  msa_context *context = nullptr;
+  msa_invocation *add = nullptr;
+  uint32_t entry = 0;
+  expectOk(msa_program_load_file(cpu.runtime, MSA_TEST_COMPAT_DIR "/add-1.1.msa", &options, &program));
+  ASSERT_NE(program, nullptr);
+  EXPECT_STREQ(msa_program_variant(program), "cuda:sm_80");
+  expectOk(msa_context_create(program, &context));
+  ASSERT_TRUE(msa_program_find_entry(program, "add_constant", &entry));
+  expectOk(msa_invocation_create(context, entry, &add));
+  std::vector<float> x(16, 10);
+  bind(add, 0, x, {16});
+  expectOk(msa_invocation_run(add, nullptr));
+  EXPECT_EQ(output<float>(add, 0)[15], 25.0f);
+  msa_invocation_release(add);
+  msa_context_release(context);
+  msa_program_release(program);
+}
+
 TEST_F(CudaLoad, TakesOptionsOfCallersFromBefore) {
   options.device = MSA_DEVICE_CPU;
   options.struct_size = offsetof(msa_program_options, device);

@@ -402,7 +402,7 @@ TEST_F(CudaBank, SaysWhenTheDeviceCannotForget) {
   bind(stray, 0, offset, {1});
   msa_status_release(msa_invocation_run(stray, nullptr));
   EXPECT_MESSAGE(msa_bank_remove(bank, 0), MSA_DEVICE_FAILED,
-                 "document 0 is removed, but the copies of its rows on a device could not be cleared: the driver's memsetD8 failed");
+                 "document 0 is removed, but the copies of its rows on a device could not be cleared: the driver's memsetD8Async failed");
   EXPECT_FALSE(msa_bank_find(bank, 0, nullptr));
 }
 

@@ -148,36 +148,6 @@ STANDIN_EXPORT CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, s
   });
 }
 
-// The host's memory is free again on return, but what it held need not have arrived: streams that do not wait for the default stream
-// may not see it before something else has been waited for.
-STANDIN_EXPORT CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t bytes) {
-  return callOutsideRecording("cuMemcpyHtoD", [&](Device &device) {
-    (void)device.at(to, bytes);
-    (void)drainDefault(device);
-    std::vector<uint8_t> copy(static_cast<const uint8_t *>(from), static_cast<const uint8_t *>(from) + bytes);
-    return enqueue(device, nullptr, {Operation::Kind::Copy, nullptr, [to, copy = std::move(copy)](Device &device) {
-                                       std::memcpy(device.at(to, copy.size()), copy.data(), copy.size());
-                                       return CUDA_SUCCESS;
-                                     }});
-  });
-}
-
-STANDIN_EXPORT CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t bytes) {
-  return callOutsideRecording("cuMemcpyDtoH", [&](Device &device) -> CUresult {
-    if (CUresult result = drainDefault(device))
-      return result;
-    std::memcpy(to, device.at(from, bytes), bytes);
-    return CUDA_SUCCESS;
-  });
-}
-
-STANDIN_EXPORT CUresult cuMemsetD8_v2(CUdeviceptr at, unsigned char value, size_t count) {
-  return callOutsideRecording("cuMemsetD8", [&](Device &device) {
-    (void)device.at(at, count);
-    return enqueue(device, nullptr, fill(at, {value}, count));
-  });
-}
-
 STANDIN_EXPORT CUresult cuMemsetD8Async(CUdeviceptr at, unsigned char value, size_t count, CUstream stream) {
   return call("cuMemsetD8Async", true, [&](Device &device) {
     (void)device.at(at, count);

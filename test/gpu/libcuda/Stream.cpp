@@ -70,13 +70,6 @@ CUresult drainDefault(Device &device) {
   return drain(device, *device.streams.front());
 }
 
-CUresult drainAll(Device &device) {
-  // The default stream last: nothing that does not wait for it may count on it.
-  for (auto stream = device.streams.rbegin(); stream != device.streams.rend(); ++stream)
-    (void)drain(device, **stream);
-  return device.sticky;
-}
-
 CUresult enqueue(Device &device, CUstream handle, Operation operation) {
   Stream &stream = streamOf(device, handle);
   if (stream.recording) {
@@ -124,10 +117,6 @@ STANDIN_EXPORT CUresult cuStreamSynchronize(CUstream handle) {
       return refuseWhileRecording(stream, "cuStreamSynchronize");
     return handle ? drain(device, stream) : drainDefault(device);
   });
-}
-
-STANDIN_EXPORT CUresult cuCtxSynchronize() {
-  return callOutsideRecording("cuCtxSynchronize", [&](Device &device) { return drainAll(device); });
 }
 
 STANDIN_EXPORT CUresult cuEventCreate(CUevent *event, unsigned) {

@@ -41,7 +41,6 @@ CUresult enqueue(Device &device, CUstream stream, Operation operation);
 CUresult drain(Device &device, Stream &stream);
 /// The default stream and all that wait for it.
 CUresult drainDefault(Device &device);
-CUresult drainAll(Device &device);
 /// The stream behind a handle; throws if there is none.
 Stream &streamOf(Device &device, CUstream handle);
 
