@@ -384,7 +384,7 @@ void AttentionLowering::finish(ValueRange state, Value splitNumber) {
           if (split)
             k.storeRaw(x, memory, {place, splitNumber, e});
           else
-            k.storeRaw(k.select(empty, k.scalar(0.0), k.divF(x, sum)), op.getResult(), {batch, row.query, row.head, e});
+            k.store(k.select(empty, k.scalar(0.0), k.divF(x, sum)), op.getResult(), {batch, row.query, row.head, e});
         };
         if ((part + 1) * kWarp <= valueDim)
           store();

@@ -19,7 +19,14 @@ Epilogue msa::gpu::regionEpilogue(Region &region) {
         stored = arith::TruncFOp::create(b, k.getLoc(), argument.getType(), extra); // exact: it was extended
       map.map(argument, stored);
     }
+    // Constants may stand before the region, in a function that the kernel is no part of.
+    auto bring = [&](Value operand) {
+      Operation *constant = operand.getDefiningOp();
+      if (constant && constant->hasTrait<OpTrait::ConstantLike>() && !map.contains(operand))
+        map.map(operand, b.clone(*constant)->getResult(0));
+    };
     for (Operation &op : block.without_terminator()) {
+      llvm::for_each(op.getOperands(), bring);
       // What was extended at the load need not be again.
       if (auto extend = dyn_cast<arith::ExtFOp>(op)) {
         auto argument = dyn_cast<BlockArgument>(extend.getIn());
@@ -34,7 +41,8 @@ Epilogue msa::gpu::regionEpilogue(Region &region) {
     Value yielded = block.getTerminator()->getOperand(0);
     if (auto round = yielded.getDefiningOp<arith::TruncFOp>(); round && round.getIn().getType().isF32())
       yielded = round.getIn();
-    Expr result = k.wrap(map.lookupOrDefault(yielded));
+    bring(yielded);
+    Expr result = k.wrap(map.lookup(yielded));
     return result.type().isF32() ? result : k.toF32(result);
   };
 }
