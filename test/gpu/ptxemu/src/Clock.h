@@ -43,7 +43,7 @@ struct Knowledge {
   std::shared_ptr<const Foreign> foreign;
 
   void clear() {
-    std::fill(own.begin(), own.end(), 0);
+    own.clear();
     foreign.reset();
   }
   bool empty() const { return own.empty() && !foreign; }
@@ -78,12 +78,17 @@ struct Clock {
   Knowledge seen;
   Knowledge wide;   ///< Before fences of gpu or system scope.
   Knowledge narrow; ///< Before fences of any scope: passed on within the cluster.
+  Knowledge pendingWide, pendingNarrow; ///< What relaxed reads saw: known from the next fence on.
   void join(const Clock &other) {
     seen.join(other.seen);
     if (!other.wide.empty())
       wide.join(other.wide);
     if (!other.narrow.empty())
       narrow.join(other.narrow);
+    if (!other.pendingWide.empty())
+      pendingWide.join(other.pendingWide);
+    if (!other.pendingNarrow.empty())
+      pendingNarrow.join(other.pendingNarrow);
   }
 };
 

@@ -85,7 +85,7 @@ uint64_t convert(uint64_t bits, Type to, Type from, int integral, Rounding round
   Value value = load(bits, from);
   if (value.isFloat && (treatment & Ftz) && from == Type::F32)
     value.number = flushed(float(value.number));
-  if (!isFloat(to) && to != Type::TF32)
+  if (!isFloat(to) && to != Type::TF32 && to != Type::E4M3 && to != Type::E5M2)
     return value.isFloat ? floatToInteger(value.number, to, integral) : integerToInteger(value, to, treatment & Sat);
   ExactNumber exact;
   if (value.isFloat) {

@@ -289,7 +289,7 @@ bool isCacheHint(std::string_view m) {
 const DecoderTable &decoderTable() {
   static const DecoderTable table = [] {
     DecoderTable made;
-    for (auto add : {addIntegerDecoders, addFloatDecoders, addConvertDecoders, addCompareDecoders, addMoveDecoders, addMemoryDecoders,
+    for (auto add : {addIntegerDecoders, addBitFieldDecoders, addFloatDecoders, addConvertDecoders, addCompareDecoders, addMoveDecoders, addMemoryDecoders,
                      addAtomicDecoders, addControlDecoders, addExchangeDecoders, addBarrierDecoders, addMbarrierDecoders, addCopyDecoders,
                      addMatrixDecoders, addWgmmaDecoders})
       add(made);

@@ -138,6 +138,7 @@ using Decoder = void (*)(Decoding &);
 using DecoderTable = std::unordered_map<std::string_view, Decoder>;
 
 void addIntegerDecoders(DecoderTable &);
+void addBitFieldDecoders(DecoderTable &);
 void addFloatDecoders(DecoderTable &);
 void addConvertDecoders(DecoderTable &);
 void addCompareDecoders(DecoderTable &);

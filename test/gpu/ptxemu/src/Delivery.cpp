@@ -23,7 +23,9 @@ static void settle(Cluster &cluster, const PendingCopy &copy) {
   countInFlight(cta, -int64_t(copy.bytes));
   if (!grid.options.races || copy.mbarrier < 0)
     return;
-  const Mbarrier &mbarrier = cluster.mbarriers[size_t(copy.mbarrier)];
+  Mbarrier &mbarrier = cluster.mbarriers[size_t(copy.mbarrier)];
+  mbarrier.loadedPhase = mbarrier.phase + 1;
+  mbarrier.loadPc = copy.pc;
   Accessor who;
   who.agent = mbarrier.agent;
   who.clock = mbarrier.phase + 1;

@@ -109,7 +109,7 @@ struct Lexer {
       token = number();
     } else if (isWordStart(c)) {
       size_t begin = at;
-      while (isWord(peek()) || (peek() == ':' && peek(1) == ':' && isWordStart(peek(2))))
+      while (isWord(peek()) || (peek() == ':' && peek(1) == ':' && isWord(peek(2))))
         at += peek() == ':' ? 2 : 1;
       token.kind = Token::Kind::Word;
       token.text = text.substr(begin, at - begin);

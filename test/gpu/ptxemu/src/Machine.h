@@ -71,7 +71,6 @@ struct Warp {
   std::unique_ptr<uint8_t[]> registerStorage;
 
   Clock clock;
-  Knowledge pendingWide, pendingNarrow; ///< What relaxed reads saw: known from the next fence on.
   uint32_t sync = 1;          ///< Own clock at the last synchronisation of the lanes.
 
   std::vector<LaneCopy> copies; ///< cp.async under way.
@@ -79,6 +78,7 @@ struct Warp {
   std::array<uint32_t, 32> bulkGroups{};  ///< The same of bulk_group.
   uint32_t bulkSequence = 0;  ///< Bulk stores issued.
   std::deque<std::pair<uint32_t, std::pair<uint32_t, uint32_t>>> bulkIssued; ///< Sequence, lane and group of the latest ones.
+  std::unordered_map<uint32_t, uint64_t> failedWaits; ///< Of each try_wait (by pc): the mbarrier and phase that it last gave up on.
   bool spinning = false;      ///< Has just looked for something in vain: its turn is over.
   uint64_t clusterTicket = 0; ///< Generation of the cluster barrier that was arrived at.
 
@@ -135,6 +135,8 @@ struct Mbarrier {
   uint32_t initializer = 0; ///< Warp.
   bool fenced = false;      ///< Visible to the asynchronous proxy.
   bool valid = true;
+  uint32_t loadedPhase = 0, loadPc = 0; ///< The last phase that a copy has landed in, and who issued it.
+  uint32_t observedPhase = 0; ///< The last phase that a wait has seen complete.
   uint32_t firstPhase = 0;  ///< Phases go on counting when the place is initialised anew.
   Clock gathering, released;
   uint32_t parity() const { return (phase - firstPhase) & 1; }

@@ -181,6 +181,7 @@ Step arriveOrExpect(Warp &warp, const Insn &insn, uint32_t mask) {
 /// a: try_wait, which waits; b: parity; c: relaxed; slots[0]: predicate; slots[2]: state with its width bit, or parity.
 Step testPhase(Warp &warp, const Insn &insn, uint32_t mask) {
   uint32_t done = 0;
+  uint64_t waitedFor = 0;
   for (uint32_t lanes = mask; lanes; lanes &= lanes - 1) {
     uint32_t l = uint32_t(lowestLane(lanes));
     auto place = sharedPlace(warp, barrierAddress(warp, insn, l), 8, 8, int(l), "mbarrier");
@@ -191,15 +192,23 @@ Step testPhase(Warp &warp, const Insn &insn, uint32_t mask) {
     uint64_t token = warp.value(insn.slots[2], l);
     bool complete = insn.b ? mbarrier.parity() != (token & 1) : mbarrier.phase != uint32_t(token >> 32);
     done |= uint32_t(complete) << l;
+    if (!complete)
+      waitedFor = (uint64_t(found->second) + 1) << 32 | mbarrier.phase;
   }
-  if (insn.a && !done)
-    return Step::Block;
+  // try_wait may give up: it does so once for each phase, so that a missing loop shows; then it waits.
+  if (insn.a && !done) {
+    uint64_t &last = warp.failedWaits[warp.pc()];
+    if (last == waitedFor)
+      return Step::Block;
+    last = waitedFor;
+  }
   for (uint32_t lanes = done; lanes; lanes &= lanes - 1) {
     uint32_t l = uint32_t(lowestLane(lanes));
     int index = findMbarrier(warp, barrierAddress(warp, insn, l), l);
     if (index < 0)
       continue;
-    const Mbarrier &mbarrier = warp.cluster->mbarriers[size_t(index)];
+    Mbarrier &mbarrier = warp.cluster->mbarriers[size_t(index)];
+    mbarrier.observedPhase = mbarrier.phase;
     if (!insn.c)
       warp.clock.join(mbarrier.released);
     // Lanes that wait for the same mbarrier learn nothing new.

@@ -151,9 +151,10 @@ std::unique_ptr<ModuleImpl> ModuleParser::parse() {
 }
 
 void ModuleParser::parseTarget(TokenStream &in) {
+  int line = in.peek().line;
   std::string_view name = in.expectName("a target");
   if (!name.starts_with("sm_"))
-    in.fail("target '" + std::string(name) + "' is not supported: expected sm_NN");
+    throw Error("target '" + std::string(name) + "' is not supported: expected sm_NN", line);
   module->target = name;
   for (char c : name.substr(3)) {
     if (c < '0' || c > '9')

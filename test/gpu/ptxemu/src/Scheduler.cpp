@@ -79,6 +79,7 @@ static uint32_t runSplit(Warp &warp, uint32_t budget, uint32_t limit) {
 uint32_t runWarp(Warp &warp, uint32_t quantum) {
   uint32_t ran = 0;
   std::mt19937_64 &random = warp.grid->random;
+  bool yields = false; // the lanes that ran last seem to wait for others of the warp
   while (ran < quantum && warp.live) {
     if (warp.splits.size() > 1 || warp.splits[0].mask != (warp.splits[0].mask & warp.live))
       mergeSplits(warp);
@@ -89,7 +90,8 @@ uint32_t runWarp(Warp &warp, uint32_t quantum) {
       moved = runSplit(warp, quantum - ran, ~0u);
     } else {
       // Now and then others than the lowest go first: lanes may wait for each other.
-      size_t first = random() % 16 == 0 ? size_t(random() % count) : 0;
+      size_t first = yields || random() % 64 == 0 ? size_t(random() % count) : 0;
+      uint64_t before = warp.grid->progress;
       for (size_t i = 0; i < count && !moved; ++i) {
         size_t at = (first + i) % count;
         warp.split = &warp.splits[at];
@@ -98,6 +100,7 @@ uint32_t runWarp(Warp &warp, uint32_t quantum) {
           limit = ~0u; // one of them has entered a barrier there
         moved = runSplit(warp, std::min(quantum - ran, at == 0 ? 256u : 16u), limit);
       }
+      yields = !yields && moved >= 128 && warp.grid->progress == before;
     }
     ran += moved;
     if (!moved || warp.spinning)
@@ -236,7 +239,7 @@ static void retire(Grid &grid, Cluster &cluster) {
   for (const PendingCopy &copy : cluster.pending) {
     Grid::Place place{&cluster.ctas[cluster.warps[copy.warp].cta->rank], int(cluster.warps[copy.warp].indexInCta), -1, int64_t(copy.pc), -1};
     bool isStore = copy.kind == PendingCopy::Kind::BulkStore || copy.kind == PendingCopy::Kind::TensorStore;
-    if (copy.kind == PendingCopy::Kind::LaneArrival)
+    if (copy.kind == PendingCopy::Kind::LaneArrival || copy.read)
       continue;
     grid.report(ReportKind::Exit, place,
                 isStore ? "the CTA exits before cp.async.bulk.wait_group has shown that its store has read shared memory"
@@ -245,6 +248,11 @@ static void retire(Grid &grid, Cluster &cluster) {
   }
   while (!cluster.pending.empty())
     deliver(cluster, 0);
+  // Copies that happened to land although nobody waited for them.
+  for (const Mbarrier &mbarrier : cluster.mbarriers)
+    if (mbarrier.valid && mbarrier.loadedPhase > mbarrier.observedPhase)
+      grid.report(ReportKind::Exit, {&cluster.ctas[mbarrier.rank], 0, -1, int64_t(mbarrier.loadPc), -1},
+                  "the CTA exits with a bulk copy under way: nobody has waited for its phase of the mbarrier");
   for (Warp &warp : cluster.warps) {
     if (warp.wgmma.done < warp.wgmma.operations.size())
       grid.report(ReportKind::Exit, {warp.cta, int(warp.indexInCta), -1, int64_t(warp.wgmma.operations.back().insn - grid.code.insns.data()), -1},

@@ -2,7 +2,8 @@
 //
 // Order between threads that memory operations make: a release, or a fence before a relaxed write, publishes what its thread knows at the
 // word; an acquire, or a relaxed read before a fence, learns it. Relaxed writes also pass on what other threads had fenced before a
-// barrier brought it here: hardware fences are cumulative.
+// barrier brought it here, and fences behind a barrier those that another thread's read saw:
+// hardware fences are cumulative.
 
 #include "MemoryAccess.h"
 
@@ -44,9 +45,9 @@ void observeWords(Warp &warp, const WarpAccess &access, uint32_t mask, Order ord
       if (near)
         warp.clock.seen.join(word.narrow);
     } else {
-      warp.pendingWide.acquire(word.wide, cluster);
+      warp.clock.pendingWide.acquire(word.wide, cluster);
       if (near)
-        warp.pendingNarrow.join(word.narrow);
+        warp.clock.pendingNarrow.join(word.narrow);
     }
   }
 }
@@ -90,11 +91,11 @@ void publishWords(Warp &warp, const WarpAccess &access, uint32_t mask, Order ord
 void fenceThreads(Warp &warp, Scope scope) {
   if (!warp.grid->options.races)
     return;
-  warp.clock.seen.join(warp.pendingNarrow);
-  warp.pendingNarrow.clear();
+  warp.clock.seen.join(warp.clock.pendingNarrow);
+  warp.clock.pendingNarrow.clear();
   if (isWide(scope)) {
-    warp.clock.seen.join(warp.pendingWide);
-    warp.pendingWide.clear();
+    warp.clock.seen.join(warp.clock.pendingWide);
+    warp.clock.pendingWide.clear();
     warp.clock.wide = warp.clock.seen;
   }
   warp.clock.narrow = warp.clock.seen;
