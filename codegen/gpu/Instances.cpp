@@ -5,6 +5,7 @@
 #include "codegen/gpu/templates/Attend.h"
 #include "codegen/gpu/templates/Gemm.h"
 #include "codegen/gpu/templates/Route.h"
+#include "codegen/gpu/templates/Rows.h"
 #include "dialect/kernel/KernelDialect.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -36,6 +37,8 @@ std::optional<std::vector<LaunchCase>> msa::gpu::lowerWithTemplate(exec::KernelO
                     .Case([&](kernel::AttentionOp op) { return lowerAttention(kernel, op, target); })
                     .Case([&](kernel::MatmulOp op) { return lowerGemm(kernel, op, target); })
                     .Case([&](kernel::RouteScanOp op) { return lowerRouteScan(kernel, op, target); })
+                    .Case([&](kernel::GatherOp op) { return lowerGatherRows(kernel, op, target); })
+                    .Case([&](kernel::PoolOp op) { return lowerCompress(kernel, op, target); })
                     .Default([](Operation *) { return noTemplate(); });
   auto options = remark::RemarkOpts::name("template").category("lower-kernels-to-gpu");
   if (cases) {
@@ -53,6 +56,7 @@ std::vector<Instance> msa::gpu::allInstances(MLIRContext &context) {
   addAttendInstances(context, instances);
   addGemmInstances(context, instances);
   addRouteInstances(context, instances);
+  addMoveInstances(context, instances);
   return instances;
 }
 

@@ -40,6 +40,7 @@ std::vector<Instance> allInstances(mlir::MLIRContext &context);
 void addAttendInstances(mlir::MLIRContext &context, std::vector<Instance> &instances);
 void addGemmInstances(mlir::MLIRContext &context, std::vector<Instance> &instances);
 void addRouteInstances(mlir::MLIRContext &context, std::vector<Instance> &instances);
+void addMoveInstances(mlir::MLIRContext &context, std::vector<Instance> &instances); ///< gather and compress
 
 /// What `gpu-instances --launch` prints: name, template, sm, parameters, launches.
 llvm::json::Object describe(const Instance &instance, llvm::ArrayRef<Launch> launches);

@@ -12,8 +12,8 @@ using namespace msa::gpu;
 
 static llvm::Error notServed(const llvm::Twine &why) { return llvm::createStringError(llvm::inconvertibleErrorCode(), why); }
 
-/// A view whose elements lie one after the other.
-static llvm::Expected<BufferView> viewOf(KernelParameters &parameters, Value memref, int64_t alignment, StringRef name) {
+llvm::Expected<BufferView> msa::gpu::contiguousView(exec::KernelOp kernel, Value memref, int64_t alignment, StringRef name) {
+  KernelParameters parameters(kernel);
   auto view = memref.getDefiningOp<memref::ViewOp>();
   std::optional<unsigned> buffer = view ? parameters.bufferOf(view.getSource()) : std::nullopt;
   std::optional<Term> offset = view ? parameters.termOf(view.getByteShift()) : std::nullopt;
@@ -53,7 +53,7 @@ static llvm::Expected<RouteProblem> problemOf(msa::exec::KernelOp kernel, msa::k
                {op.getDocuments(), problem.documents, 8, "documents"}, {op.getScores(), problem.scores, 4, "scores"},
                {op.getEntries(), problem.entries, 8, "entries"},       {op.getCounts(), problem.counts, 8, "counts"}};
   for (auto &[memref, view, alignment, name] : views) {
-    llvm::Expected<BufferView> found = viewOf(parameters, memref, alignment, name);
+    llvm::Expected<BufferView> found = contiguousView(kernel, memref, alignment, name);
     if (!found)
       return found.takeError();
     view = *found;

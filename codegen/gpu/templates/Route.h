@@ -100,6 +100,8 @@ llvm::Expected<std::vector<LaunchCase>> lowerRouteScan(exec::KernelOp kernel, ke
 llvm::Expected<Launch> emitRouteDirect(mlir::ModuleOp, llvm::StringRef symbol, const RouteProblem &, const RouteInstance &, const GPUTarget &);
 llvm::Expected<Launch> emitRouteHopper(mlir::ModuleOp, llvm::StringRef symbol, const RouteProblem &, const RouteInstance &, const GPUTarget &);
 
+/// The view that a memref of the kernel's body is, if its elements lie one after the other from a multiple of `alignment` bytes on. An error names it.
+llvm::Expected<BufferView> contiguousView(exec::KernelOp kernel, mlir::Value memref, int64_t alignment, llvm::StringRef name);
 /// A view as an Array of `element`.
 Array viewOf(KernelBuilder &k, const BufferView &view, mlir::Type element);
 

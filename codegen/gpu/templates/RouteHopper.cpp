@@ -61,7 +61,7 @@ public:
     }
     k.syncThreads();
     // Registers of sums: what the others can do without.
-    bool giveRegisters = instance.tokens > 128;
+    bool giveRegisters = instance.tokens / 2 * rowTiles() > 96;
     k.roles({{1, giveRegisters ? 72u : 0u,
               [&](Expr) {
                 k.ifThen(k.thread() == 0, [&] { produce(); });

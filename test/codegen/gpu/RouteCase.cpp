@@ -139,7 +139,10 @@ Lists exactLists(const Case &subject) {
   std::vector<Score> scores = scoreDocuments(subject, scoreChunks(subject));
   Lists lists;
   for (std::vector<size_t> &documents : byTile(subject, firsts)) {
-    std::stable_sort(documents.begin(), documents.end(), [&](size_t a, size_t b) { return ranksBefore(scores[a].value, scores[b].value); });
+    std::sort(documents.begin(), documents.end(), [&](size_t a, size_t b) {
+      bool before = ranksBefore(scores[a].value, scores[b].value), after = ranksBefore(scores[b].value, scores[a].value);
+      return before || (!after && a < b);
+    });
     documents.resize(std::min<size_t>(documents.size(), subject.keep));
     lists.emplace_back();
     for (size_t i : documents)
