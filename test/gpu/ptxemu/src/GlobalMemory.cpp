@@ -26,8 +26,10 @@ static std::string hex(uint64_t value) {
 }
 
 uint8_t *Grid::global(uint64_t address, uint64_t bytes, uint32_t alignment, bool isWrite, const Place &place, const char *what) {
-  std::string access = std::string(what) + " of " + std::to_string(bytes) + " bytes";
   LaunchRange *range = rangeOf(address);
+  if (range && bytes <= range->end - address && range->live && address % std::max(alignment, 1u) == 0 && !(isWrite && range->access == Access::Read))
+    return range->host + (address - range->begin);
+  std::string access = std::string(what) + " of " + std::to_string(bytes) + " bytes";
   if (!range || bytes > range->end - address) {
     // The nearest range below says by how much it was missed.
     auto after = std::upper_bound(ranges.begin(), ranges.end(), address, [](uint64_t a, const LaunchRange &r) { return a < r.begin; });
@@ -49,11 +51,8 @@ uint8_t *Grid::global(uint64_t address, uint64_t bytes, uint32_t alignment, bool
     report(ReportKind::Misaligned, place, access + where + " (address " + hex(address) + ") needs an alignment of " + std::to_string(alignment));
     return nullptr;
   }
-  if (isWrite && range->access == Access::Read) {
-    report(ReportKind::ReadOnly, place, access + where + ", which may only be read");
-    return nullptr;
-  }
-  return range->host + (address - range->begin);
+  report(ReportKind::ReadOnly, place, access + where + ", which may only be read");
+  return nullptr;
 }
 
 void Grid::recordGlobal(uint64_t address, uint64_t bytes, bool isWrite, const Accessor &who, const Place &place) {

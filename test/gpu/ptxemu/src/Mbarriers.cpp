@@ -182,7 +182,14 @@ Step arriveOrExpect(Warp &warp, const Insn &insn, uint32_t mask) {
 Step testPhase(Warp &warp, const Insn &insn, uint32_t mask) {
   uint32_t done = 0;
   uint64_t waitedFor = 0;
-  for (uint32_t lanes = mask; lanes; lanes &= lanes - 1) {
+  // Mostly all lanes wait for one phase: it is looked up once.
+  uint32_t leader = uint32_t(lowestLane(mask));
+  bool uniform = true;
+  for (uint32_t lanes = mask & (mask - 1); lanes; lanes &= lanes - 1) {
+    uint32_t l = uint32_t(lowestLane(lanes));
+    uniform &= warp.value(insn.slots[1], l) == warp.value(insn.slots[1], leader) && warp.value(insn.slots[2], l) == warp.value(insn.slots[2], leader);
+  }
+  for (uint32_t lanes = uniform ? 1u << leader : mask; lanes; lanes &= lanes - 1) {
     uint32_t l = uint32_t(lowestLane(lanes));
     auto place = sharedPlace(warp, barrierAddress(warp, insn, l), 8, 8, int(l), "mbarrier");
     auto found = place ? warp.cluster->mbarrierAt.find(place->key()) : warp.cluster->mbarrierAt.end();
@@ -192,6 +199,8 @@ Step testPhase(Warp &warp, const Insn &insn, uint32_t mask) {
     uint64_t token = warp.value(insn.slots[2], l);
     bool complete = insn.b ? mbarrier.parity() != (token & 1) : mbarrier.phase != uint32_t(token >> 32);
     done |= uint32_t(complete) << l;
+    if (complete && uniform)
+      done = mask;
     if (!complete)
       waitedFor = (uint64_t(found->second) + 1) << 32 | mbarrier.phase;
   }

@@ -9,27 +9,25 @@ namespace ptxemu {
 std::optional<SharedPlace> sharedPlace(Warp &warp, uint64_t address, uint32_t bytes, uint32_t alignment, int lane, const char *what) {
   Grid &grid = *warp.grid;
   auto fail = [&](ReportKind kind, const std::string &message) {
-    grid.report(kind, Grid::placeOf(warp, lane), message);
+    grid.report(kind, Grid::placeOf(warp, lane), std::string(what) + " of " + std::to_string(bytes) + " bytes" + message);
     return std::nullopt;
   };
-  std::string access = std::string(what) + " of " + std::to_string(bytes) + " bytes";
   if (inWindow(address, sharedWindow))
     address -= sharedWindow;
   if (address >> 32)
-    return fail(ReportKind::OutOfBounds, access + ": the address is not in shared memory");
+    return fail(ReportKind::OutOfBounds, ": the address is not in shared memory");
   uint32_t rank = uint32_t(address >> rankShift) & 255;
   rank = rank ? rank - 1 : warp.cta->rank;
   int64_t offset = int64_t(address & ((1u << rankShift) - 1)) - sharedBase;
   if (rank >= grid.ctasPerCluster)
-    return fail(ReportKind::OutOfBounds, access + ": the address belongs to CTA " + std::to_string(rank) + " of a cluster of " +
-                                             std::to_string(grid.ctasPerCluster));
+    return fail(ReportKind::OutOfBounds, ": the address belongs to CTA " + std::to_string(rank) + " of a cluster of " + std::to_string(grid.ctasPerCluster));
   if (rank != warp.cta->rank && warp.cluster->ctas[rank].liveWarps == 0)
-    return fail(ReportKind::OutOfBounds, access + ": CTA " + std::to_string(rank) + " of the cluster has exited");
+    return fail(ReportKind::OutOfBounds, ": CTA " + std::to_string(rank) + " of the cluster has exited");
   if (offset < 0 || offset + int64_t(bytes) > int64_t(grid.sharedBytes))
-    return fail(ReportKind::OutOfBounds, access + " at shared offset " + std::to_string(offset) + " of " + std::to_string(grid.sharedBytes));
+    return fail(ReportKind::OutOfBounds, " at shared offset " + std::to_string(offset) + " of " + std::to_string(grid.sharedBytes));
   // The base is a multiple of 1024, so offsets and addresses are aligned alike.
   if (alignment > 1 && offset % alignment)
-    return fail(ReportKind::Misaligned, access + " at shared offset " + std::to_string(offset) + " needs an alignment of " + std::to_string(alignment));
+    return fail(ReportKind::Misaligned, " at shared offset " + std::to_string(offset) + " needs an alignment of " + std::to_string(alignment));
   return SharedPlace{rank, uint32_t(offset)};
 }
 
