@@ -52,13 +52,13 @@ def occupancy(machine, registers, threads, shared):
     return {"ctas": limits[limit], "warps": limits[limit] * warps, "limit": limit}
 
 
-# Instructions that stay in the block of the PTX instruction that they come from: they say how often a block runs. A wait's polling is
-# left out, since how often it polls is a matter of the schedule.
-def _anchors(instruction):
-    if instruction.opcode.startswith("SYNCS.PHASECHK") or instruction.name in ("NANOSLEEP", "BSSY", "BSYNC", "NOP"):
-        return 0
-    pipe = pipe_of(instruction)
-    return {"tensor": 64, "mma.sync": 64, "shared": 16, "global": 16, "shuffle": 16, "copy": 16, "xu": 8}.get(pipe, 2 if pipe != "uniform" else 1)
+# Instructions of which a PTX instruction becomes exactly one, and which stay in its block: they say how often a block runs.
+_ONE_TO_ONE = {"tensor", "mma.sync", "shared", "global", "shuffle", "copy"}
+
+
+def _says_nothing(instruction):
+    # How often a wait polls is a matter of the schedule.
+    return instruction.opcode.startswith("SYNCS.PHASECHK") or instruction.name in ("NANOSLEEP", "BSSY", "BSYNC", "NOP")
 
 
 def _is_wait_loop(function, loop):
@@ -89,41 +89,73 @@ def polling_lines(ptx):
     return lines
 
 
-def block_counts(function, lines):
+def block_counts(function, lines, unrolled=False):
     """How often each block runs (by warps), from the counts of PTX lines; and the instructions for which nothing is known.
 
-    Where the assembler has copied a line into several blocks (unrolled, peeled, or both sides of a branch), each copy gets its share.
+    The assembler copies lines: into several blocks when it peels a loop, into one when it unrolls it. Copies together run as often as the line.
+    Within one block, instructions of one line may also be those of its neighbours, when the listing names lines coarsely; `unrolled` says that they
+    are copies. Which of the two it is shows in the tensor work (of_launch).
     """
     waits = set().union(*[l.blocks for n, l in enumerate(function.loops) if _is_wait_loop(function, n)] or [set()])
-    copies = Counter()
-    for b in function.blocks:
-        seen = Counter((i.line, i.name) for i in function.instructions[b.first : b.last + 1] if tensor_shape(i))
-        copies.update({key: 1 for key in seen})
-    counts = {}
-    for n, block in enumerate(function.blocks):
-        if n in waits:
-            counts[n] = 0
-            continue
-        votes = Counter()
-        for i in function.instructions[block.first : block.last + 1]:
-            weight = _anchors(i)
-            if weight and i.line in lines:
-                share = copies[(i.line, i.name)] if tensor_shape(i) else 1
-                votes[lines[i.line] / max(share, 1)] += weight
+    code = {n: [i for i in function.instructions[b.first : b.last + 1] if not _says_nothing(i) and i.line in lines] for n, b in enumerate(function.blocks) if n not in waits}
+    copies, homes = {}, {}  # {(line, name): {block: copies}}; {line: blocks}
+    for n, instructions in code.items():
+        for i in instructions:
+            homes.setdefault(i.line, set()).add(n)
+            if pipe_of(i) in _ONE_TO_ONE:
+                at = copies.setdefault((i.line, i.name), {})
+                at[n] = at.get(n, 0) + 1
+    counts = {n: 0 for n in waits}
+
+    def elect(n, votes):
         if votes:
             counts[n] = max(votes, key=lambda v: (votes[v], v))
-    # The rest by conservation of flow: what comes in goes out.
-    changed = True
-    while changed:
+
+    def agree(weigh):
+        for n, instructions in code.items():
+            if n not in counts:
+                votes = Counter()
+                for i in instructions:
+                    weigh(n, i, votes)
+                elect(n, votes)
+
+    def alone(n, i, votes):  # copies of the line are in this block alone
+        at = copies.get((i.line, i.name)) if pipe_of(i) in _ONE_TO_ONE else None
+        if at and len(at) == 1:
+            votes[lines[i.line] / at[n]] += 8 if tensor_shape(i) else 1
+
+    def near(n, i, votes):  # the line has become code of this block alone, however much
+        if len(homes[i.line]) == 1:
+            votes[lines[i.line]] += 1
+
+    def conserve():
+        """What comes into a block goes out of it; and what other copies of a line did not do, the last one did."""
         changed = False
         for n, block in enumerate(function.blocks):
             if n in counts:
                 continue
-            for near, back in ((block.predecessors, "successors"), (block.successors, "predecessors")):
-                if near and all(m in counts and set(getattr(function.blocks[m], back)) - waits == {n} for m in near):
-                    counts[n] = sum(counts[m] for m in near)
+            for around, back in ((block.predecessors, "successors"), (block.successors, "predecessors")):
+                if around and n not in around and all(m in counts and set(getattr(function.blocks[m], back)) - waits == {n} for m in around):
+                    counts[n] = sum(counts[m] for m in around)
                     changed = True
                     break
+        for (line, _), at in copies.items():
+            missing = [n for n in at if n not in counts]
+            if len(missing) == 1:
+                n = missing[0]
+                copied = at if unrolled else dict.fromkeys(at, 1)
+                counts[n] = max(lines[line] - sum(counts[m] * k for m, k in copied.items() if m != n), 0) / copied[n]
+                changed = True
+        return changed
+
+    if unrolled:
+        agree(alone)
+    agree(near)
+    while conserve():
+        pass
+    agree(lambda n, i, votes: votes.update({lines[i.line]: 1}))
+    while conserve():
+        pass
     unknown = [i for n, b in enumerate(function.blocks) if n not in counts for i in function.instructions[b.first : b.last + 1] if i.name != "NOP"]
     return counts, unknown
 
@@ -225,10 +257,10 @@ def limiting(cycles):
 
 def bracket(compute, memory):
     """Cycles with full overlap and with none, and what is the floor. Copies are asynchronous in both: memory never adds to the work of the
-    pipes. Without overlap the tensor cores wait while the other pipes work."""
-    tensor = compute.get("tensor", 0.0)
-    others = {p: c for p, c in compute.items() if p != "tensor"}
-    floor = max(tensor, memory.get("memory", 0.0))
+    pipes. Without overlap the tensor cores, with the operands that they fetch, wait while the other pipes work."""
+    tensor = max(compute.get("tensor", 0.0), compute.get("operands", 0.0))
+    others = {p: c for p, c in compute.items() if p not in ("tensor", "operands")}
+    floor = max(compute.get("tensor", 0.0), memory.get("memory", 0.0))
     if not floor:
         floor = max(others.values(), default=0.0)
     full = max([floor, *compute.values(), *memory.values()])
@@ -242,9 +274,12 @@ def of_launch(function, ptxas, launch, machine):
     stats, ctas = launch["stats"], launch["stats"]["ctas"]
     polling = polling_lines(launch["ptx"])
     lines = {l: w for l, w, _ in launch["lines"] if l not in polling}
-    counts, unknown = block_counts(function, lines)
-    everything = work_of(function, range(len(function.blocks)), counts, machine)
-    if everything.flops != stats["tensor_flops"]:
+    for unrolled in (False, True):
+        counts, unknown = block_counts(function, lines, unrolled)
+        everything = work_of(function, range(len(function.blocks)), counts, machine)
+        if everything.flops == stats["tensor_flops"]:
+            break
+    else:
         raise SassError(f"function '{function.name}': the machine code does {everything.flops:.0f} FLOP on tensor cores, the emulator {stats['tensor_flops']}")
     shared = ptxas["static_shared"] + launch["dynamic_shared"]
     fits = occupancy(machine, ptxas["registers"], launch["threads"], shared)
@@ -274,15 +309,14 @@ def of_launch(function, ptxas, launch, machine):
     if chosen is not None:
         inner = function.block_of(chosen, inner=False)
         loop = work_of(function, inner, counts, machine)
-        once = Work()
-        for i in function.code(inner):
-            once.add(i, machine, constants.SUBPARTITIONS)
-        turns = counts.get(function.loops[chosen].header, 0)
+        # Of one turn on average: a loop's branches are taken in some turns only.
+        turns = counts.get(function.loops[chosen].header, 0) or 1
+        once = loop.scaled(constants.SUBPARTITIONS / turns)
         outside = work_of(function, set(range(len(function.blocks))) - inner, counts, machine)
         report["main_loop"] = {
             "ptx_line": min((i.line for i in function.code(inner) if i.line), default=0),
-            "instructions": round(once.instructions / constants.SUBPARTITIONS),
-            "by_pipe": {k: round(v / constants.SUBPARTITIONS) for k, v in sorted(once.counts.items())},
+            "instructions": round(once.instructions / constants.SUBPARTITIONS, 1),
+            "by_pipe": {k: round(v / constants.SUBPARTITIONS, 1) for k, v in sorted(once.counts.items())},
             "cycles": {k: round(v, 1) for k, v in sorted(once.cycles.items())},
             "limit": limiting(once.cycles),
             "turns": turns,

@@ -25,7 +25,7 @@ _TABLE = {
     "UCLEA UVIADD UVIMNMX UF2FP UPSETP VOTEU REDUX CREDUX",
     "control": "BRA BRX JMP JMX CALL RET EXIT BSSY BSYNC BREAK BMOV BPT KILL NANOSLEEP YIELD WARPSYNC NOP BAR B2R R2B MEMBAR ERRBAR FENCE CCTL "
     "CCTLL SYNCS WARPGROUP WARPGROUPSET DEPBAR LDGDEPBAR ARRIVES USETMAXREG ELECT PREEXIT ACQBULK UCGABAR_ARV UCGABAR_WAIT CGABAR S2R "
-    "LDTRAM VOTE_VTG UCGABAR_GET UCGABAR_SET PMTRIG CGAERRBAR",
+    "ENDCOLLECTIVE COLLECTIVE LDTRAM VOTE_VTG UCGABAR_GET UCGABAR_SET PMTRIG CGAERRBAR",
 }
 PIPE = {opcode: pipe for pipe, opcodes in _TABLE.items() for opcode in opcodes.split()}
 
@@ -111,7 +111,7 @@ class Work:
             self.flops += flops
             self._busy("tensor", flops / (machine.tensor_flops[bits] * share))
             if pipe == "tensor":
-                self._busy("shared", shared_bytes(instruction) * executions / machine.shared_cycle_bytes)
+                self._busy("operands", shared_bytes(instruction) * executions / machine.shared_cycle_bytes)
         elif pipe in ("shared",) or instruction.name == "LDGSTS":
             self._busy("shared", shared_bytes(instruction) * warps / machine.shared_cycle_bytes)
         elif pipe == "shuffle":

@@ -80,9 +80,9 @@ class Costs(unittest.TestCase):
         work = self.work("HGMMA.64x256x16.F32.BF16 R24, gdesc[UR16], R24")
         self.assertEqual(work.flops, 2 * 64 * 256 * 16)
         self.assertEqual(work.cycles["tensor"], 128)
-        self.assertEqual(work.cycles["shared"], (64 + 256) * 16 * 2 / 128)
+        self.assertEqual(work.cycles["operands"], (64 + 256) * 16 * 2 / 128)
         # With A in registers only B is read from shared memory; 8-bit types go twice as fast.
-        self.assertEqual(self.work("HGMMA.64x256x16.F32.BF16 R24, R8, gdesc[UR16], R24").cycles["shared"], 64)
+        self.assertEqual(self.work("HGMMA.64x256x16.F32.BF16 R24, R8, gdesc[UR16], R24").cycles["operands"], 64)
         self.assertEqual(self.work("QGMMA.64x256x32.F32.E4M3.E4M3 R24, gdesc[UR16], R24").cycles["tensor"], 128)
 
     def test_mma_sync(self):
@@ -137,8 +137,15 @@ ptxas info    : Used 16 registers
             "        /*00f0*/", '\t//## File ".nv_debug_ptx_txt", line 22\n        /*00e8*/                   HGMMA.64x128x16.F32.BF16 R24, gdesc[UR16], R24 ;\n        /*00f0*/'
         )
         f = sass.parse(text)["ring"]
-        counts, _ = evidence.block_counts(f, {22: 40})
-        self.assertEqual({counts[n] for n, b in enumerate(f.blocks) if any(i.name == "HGMMA" for i in f.instructions[b.first : b.last + 1])}, {20})
+        counts, _ = evidence.block_counts(f, {22: 40, 23: 30})  # line 23 is in the loop alone: one turn of four was peeled
+        self.assertEqual(sorted(counts[n] for n, b in enumerate(f.blocks) if any(i.name == "HGMMA" for i in f.instructions[b.first : b.last + 1])), [10, 30])
+
+    def test_copies_in_one_block_share_its_count(self):
+        f = one("FADD R1, R2, R3\n" + "HMMA.16816.F32 R4, R8, R12, R4\n" * 4 + "EXIT")
+        for i in f.instructions:
+            i.line = 7
+        self.assertEqual(evidence.block_counts(f, {7: 80}, unrolled=True)[0], {0: 20})
+        self.assertEqual(evidence.block_counts(f, {7: 80})[0], {0: 80})
 
     def test_polling_says_nothing(self):
         ptx = "\n".join(["add.s32 %r1, %r1, 1;", "$L1:", "mbarrier.try_wait.parity.shared.b64 p, [%r1], %r2;", "selp.b32 %r3, 1, 0, p;", "@!p bra $L1;", "add.s32 %r1, %r1, 1;"])
@@ -156,6 +163,8 @@ ptxas info    : Used 16 registers
         self.assertEqual(b, {"floor": 100, "full": 100, "none": 160, "limit": "tensor"})
         b = evidence.bracket({"tensor": 10, "issue": 40}, {"memory": 90})
         self.assertEqual(b, {"floor": 90, "full": 90, "none": 90, "limit": "memory"})
+        # Operands are fetched while tensor cores work.
+        self.assertEqual(evidence.bracket({"tensor": 100, "operands": 80, "issue": 10}, {})["none"], 110)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// gpu-instance-dump FOLDER [NAME...]: compiles every instance (or those named) and writes NAME.ptx and NAME.json; without a folder it prints the names.
+// A machine with a GPU needs no more than that folder.
+
+namespace instances {
+int run(int argc, char **argv);
+}
+
+int main(int argc, char **argv) { return instances::run(argc, argv); }
