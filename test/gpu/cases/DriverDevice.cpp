@@ -51,7 +51,7 @@ DriverDevice::DriverDevice(const Driver &driver, const std::string &ptx) : drive
 }
 
 DriverDevice::~DriverDevice() {
-  (void)driver.api.ctxSynchronize();
+  (void)driver.api.streamSynchronize(nullptr);
   for (uint64_t block : blocks)
     (void)driver.api.memFree(block);
   if (module)
@@ -65,13 +65,23 @@ uint64_t DriverDevice::allocate(uint64_t bytes, const std::string &, bool) {
   return address;
 }
 
-void DriverDevice::write(uint64_t address, const void *from, uint64_t bytes) { driver.check(driver.api.memcpyHtoD(address, from, bytes), "cuMemcpyHtoD"); }
-void DriverDevice::read(void *to, uint64_t address, uint64_t bytes) { driver.check(driver.api.memcpyDtoH(to, address, bytes), "cuMemcpyDtoH"); }
+void DriverDevice::synchronize() { driver.check(driver.api.streamSynchronize(nullptr), "cuStreamSynchronize"); }
+
+void DriverDevice::write(uint64_t address, const void *from, uint64_t bytes) {
+  driver.check(driver.api.memcpyHtoDAsync(address, from, bytes, nullptr), "cuMemcpyHtoDAsync");
+  synchronize();
+}
+
+void DriverDevice::read(void *to, uint64_t address, uint64_t bytes) {
+  driver.check(driver.api.memcpyDtoHAsync(to, address, bytes, nullptr), "cuMemcpyDtoHAsync");
+  synchronize();
+}
+
 void DriverDevice::fill(uint64_t address, int byte, uint64_t bytes) {
   if (!bytes)
     return;
-  driver.check(driver.api.memsetD8(address, static_cast<unsigned char>(byte), bytes), "cuMemsetD8");
-  driver.check(driver.api.ctxSynchronize(), "cuCtxSynchronize");
+  driver.check(driver.api.memsetD8Async(address, static_cast<unsigned char>(byte), bytes, nullptr), "cuMemsetD8Async");
+  synchronize();
 }
 
 std::vector<std::byte> DriverDevice::encode(const TensorMap &map, std::span<const int64_t> scalars, uint64_t address) {
@@ -130,7 +140,7 @@ std::string DriverDevice::run(std::span<const Call> calls) {
   try {
     for (const Call &call : calls)
       launch(call);
-    driver.check(driver.api.ctxSynchronize(), "cuCtxSynchronize");
+    synchronize();
   } catch (const Error &error) {
     return error.what();
   }
@@ -147,7 +157,7 @@ double DriverDevice::time(std::span<const Call> calls, int rounds) {
     for (const Call &call : calls)
       launch(call);
     driver.check(driver.api.eventRecord(end, nullptr), "cuEventRecord");
-    driver.check(driver.api.ctxSynchronize(), "cuCtxSynchronize");
+    synchronize();
     float milliseconds = 0;
     driver.check(driver.api.eventElapsedTime(&milliseconds, begin, end), "cuEventElapsedTime");
     if (round >= 0)

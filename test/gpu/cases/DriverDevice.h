@@ -48,6 +48,7 @@ public:
 
 private:
   void launch(const Call &call);
+  void synchronize();
 
   const Driver &driver;
   msa::rt::cuda::CUmodule module = nullptr;
