@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// gpu-gate check FOLDER [--seeds N]    runs the descriptor cases and every instance in FOLDER through the driver, on fresh random inputs, with
+//                                      poisoned outputs, and compares with float64
+// gpu-gate time FOLDER [--rounds N]    times instances on the shapes that matter, without comparing
+// gpu-gate device                      says what the device is
+//
+// Prints one JSON object a line. `check` exits with 1 if anything is wrong. What a device cannot run (wgmma code on another processor than 9.0)
+// is said and left out.
+
+#include "DriverDevice.h"
+#include "Case.h"
+
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+
+using namespace cases;
+using Json = nlohmann::json;
+
+namespace {
+
+bool runsOn(const Instance &instance, const Driver &driver) {
+  if (instance.sm == 90)
+    return driver.major == 9 && driver.minor == 0;
+  return driver.major * 10 + driver.minor >= instance.sm;
+}
+
+/// One instance on one seed.
+Json check(const Driver &driver, const Instance &instance, uint64_t seed) {
+  Json line = {{"instance", instance.name}, {"seed", seed}};
+  auto begin = std::chrono::steady_clock::now();
+  try {
+    DriverDevice device(driver, instance.ptx);
+    Case subject = makeCase(instance, Size::Small, seed);
+    Prepared prepared(device, instance, subject);
+    Verdict verdict;
+    std::string report = prepared.run(verdict);
+    line["ok"] = report.empty() && verdict.ok;
+    line["error"] = verdict.error; // of what is allowed
+    line["shape"] = subject.shape;
+    if (!report.empty() || !verdict.ok)
+      line["text"] = report.empty() ? verdict.text : report;
+  } catch (const Error &error) {
+    line["ok"] = false;
+    line["text"] = error.what();
+  }
+  line["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return line;
+}
+
+int checkAll(const Driver &driver, const std::string &folder, int seeds) {
+  std::vector<Instance> instances = descriptorInstances();
+  for (Instance &instance : readInstances(folder))
+    instances.push_back(std::move(instance));
+  // Fresh inputs on every run; the seed is in the output, so that a failure can be had again.
+  uint64_t first = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+  bool failed = false;
+  for (const Instance &instance : instances) {
+    if (!runsOn(instance, driver)) {
+      std::cout << Json({{"instance", instance.name}, {"skipped", "needs compute capability " + std::to_string(instance.sm / 10) + "." + std::to_string(instance.sm % 10)}})
+                << std::endl;
+      continue;
+    }
+    if (!knows(instance)) {
+      std::cout << Json({{"instance", instance.name}, {"ok", false}, {"text", "no case is known for template '" + instance.family + "'"}}) << std::endl;
+      failed = true;
+      continue;
+    }
+    for (int i = 0; i < seeds; ++i) {
+      Json line = check(driver, instance, first + static_cast<uint64_t>(i));
+      failed |= !line["ok"].get<bool>();
+      std::cout << line << std::endl;
+    }
+  }
+  return failed;
+}
+
+int timeAll(const Driver &driver, const std::string &folder, int rounds) {
+  bool failed = false;
+  for (const Instance &instance : readInstances(folder)) {
+    if (!runsOn(instance, driver) || !knows(instance))
+      continue;
+    for (const nlohmann::json &shape : timedShapes(instance)) {
+      Json line = {{"instance", instance.name}, {"shape", shape}};
+      try {
+        DriverDevice device(driver, instance.ptx);
+        Case subject = makeTimed(instance, shape);
+        Prepared prepared(device, instance, subject);
+        prepared.poison();
+        line["seconds"] = device.time(prepared.calls(), rounds);
+        line["flops"] = subject.flops;
+        line["bytes"] = subject.bytes;
+      } catch (const Error &error) {
+        line["text"] = error.what();
+        failed = true;
+      }
+      std::cout << line << std::endl;
+    }
+  }
+  return failed;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  int count = 3;
+  for (size_t i = 0; i + 1 < words.size(); ++i)
+    if (words[i] == "--seeds" || words[i] == "--rounds") {
+      count = std::max(1, std::atoi(words[i + 1].c_str()));
+      words.erase(words.begin() + static_cast<long>(i), words.begin() + static_cast<long>(i) + 2);
+      break;
+    }
+  try {
+    if (words.size() == 1 && words[0] == "device") {
+      Driver driver;
+      std::cout << Json({{"name", driver.name}, {"capability", std::to_string(driver.major) + "." + std::to_string(driver.minor)}, {"multiprocessors", driver.multiprocessors}})
+                << std::endl;
+      return 0;
+    }
+    if (words.size() == 2 && (words[0] == "check" || words[0] == "time")) {
+      Driver driver;
+      return words[0] == "check" ? checkAll(driver, words[1], count) : timeAll(driver, words[1], count);
+    }
+  } catch (const Error &error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+  std::cerr << "usage: gpu-gate device | check FOLDER [--seeds N] | time FOLDER [--rounds N]\n";
+  return 2;
+}
