@@ -173,9 +173,7 @@ Operand BodyParser::operand(int depth) {
   }
   if (minus)
     throw Error("'-' must stand before a number", token.line);
-  if (token.text == "_")
-    return result;
-  if (!lookUp(token.text, result))
+  if (token.text != "_" && !lookUp(token.text, result))
     result.kind = Operand::Kind::Name; // a label or a function: the instruction knows
   if (in.peek().is('+') && result.kind == Operand::Kind::Name) {
     in.next();

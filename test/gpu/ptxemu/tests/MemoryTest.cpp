@@ -202,6 +202,8 @@ TEST(Lanes, ShufflesVotesAndMatches) {
     redux.sync.max.u32 %r14, %tid, -1;
     redux.sync.xor.b32 %r15, %r1, -1;
     elect.sync %r16|%p6, -1;
+    elect.sync _|%p8, -1; @!%p8 bra skip; setp.ne.u32 %p8, %tid, 0; @%p8 trap; skip:
+    shfl.sync.up.b32 _|%p9, %r1, 2, 0, -1; xor.pred %p9, %p9, %p1; @%p9 trap;
     selp.u32 %r17, 1, 0, %p6;
     setp.lt.u32 %p7, %tid, 12;
     mov.u32 %r18, 0;
