@@ -58,6 +58,9 @@ struct LowerGPUFunctionsToLLVM : msa::gpu::impl::LowerGPUFunctionsToLLVMBase<Low
       if (!threads)
         continue;
       kernel->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), b.getUnitAttr());
+      // Without a number of blocks ptxas saves registers until it spills. Three blocks of a multiprocessor leave a thread 168.
+      int32_t blocks = std::max<int64_t>(1, 384 / threads.getInt());
+      kernel->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(blocks));
       kernel->setAttr(NVVM::NVVMDialect::getReqntidAttrName(), b.getDenseI32ArrayAttr({static_cast<int32_t>(threads.getInt()), 1, 1}));
     }
   }

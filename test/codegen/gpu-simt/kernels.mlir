@@ -24,6 +24,7 @@
 // PTX-NEXT: .param .u64 .ptr .global .align 16 matmul_param_5
 // PTX-NEXT: )
 // PTX-NEXT: .reqntid 256
+// PTX-NEXT: .minnctapersm 1
 // PTX-NOT: ld.{{[buf][0-9]}}
 // PTX: ld.global.nc.v4
 // PTX: st.shared.v4
