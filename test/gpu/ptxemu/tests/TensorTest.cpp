@@ -228,6 +228,34 @@ TEST(Cluster, AsynchronousStores) {
   }
 }
 
+TEST(Cluster, CopiesBetweenCtas) {
+  // Each CTA sends 256 bytes to the other; then both add what they got to one row of global memory.
+  std::string text = kernel(R"(
+    .shared .align 128 .b8 mine[256]; .shared .align 128 .b8 theirs[256]; .shared .align 8 .b64 full;
+    setp.eq.u32 %p1, %tid, 0; mov.u32 %r1, %cluster_ctarank; xor.b32 %r2, %r1, 1;
+    @%p1 mbarrier.init.shared.b64 [full], 1; @%p1 fence.mbarrier_init.release.cluster; @%p1 mbarrier.arrive.expect_tx.shared.b64 _, [full], 256;
+    mov.u32 %r3, mine; shl.b32 %r4, %tid, 2; add.u32 %r3, %r3, %r4; mad.lo.u32 %r5, %r1, 1000, %tid; st.shared.u32 [%r3], %r5;
+    fence.proxy.async.shared::cta;
+    barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned;
+    mov.u32 %r6, theirs; mapa.shared::cluster.u32 %r7, %r6, %r2; mov.u32 %r8, full; mapa.shared::cluster.u32 %r9, %r8, %r2;
+    @%p1 cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r7], [mine], 256, [%r9];
+  wait: mbarrier.try_wait.parity.shared.b64 %p2, [full], 0; @!%p2 bra wait;
+    fence.proxy.async.shared::cta;
+    @%p1 cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [%a0], [theirs], 256;
+    @%p1 cp.async.bulk.commit_group; @%p1 cp.async.bulk.wait_group 0;
+    barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned;)",
+                            1, "", ".reqnctapercluster 2, 1, 1");
+  for (const Options &options : everySchedule()) {
+    Machine machine(text);
+    machine.options = options;
+    uint64_t out = machine.upload(std::vector<uint32_t>(64, 5));
+    EXPECT_CLEAN(machine.run(2, 64, out));
+    std::vector<uint32_t> got = machine.download<uint32_t>(out, 64);
+    for (uint32_t i = 0; i < 64; ++i)
+      ASSERT_EQ(got[i], 5 + 1000 + 2 * i);
+  }
+}
+
 //===--------------------------------------------------------------------===//
 // mma.sync, with fragments as the ISA lays them out
 //===--------------------------------------------------------------------===//
@@ -321,6 +349,49 @@ TEST(Multiply, EveryShape) {
           double have = shape.accumulator == 's' ? double(int32_t(got[l * 16 + r])) : shape.accumulator == 'h' ? double(ptxemu::fromFloat16(uint16_t(got[l * 16 + r] >> (16 * e)))) : double(single);
           ASSERT_NEAR(have, want, size * (shape.accumulator == 'h' ? 1e-3 : 1e-6));
         }
+  }
+}
+
+TEST(Multiply, Doubles) {
+  for (uint32_t m : {8u, 16u}) {
+    uint32_t k = m == 8 ? 4 : 8, aCount = m * k / 32, bCount = k / 4, cCount = m / 4;
+    std::string body = "mul.wide.u32 %d1, %tid, 128; add.s64 %d2, %a1, %d1; add.s64 %d3, %a0, %d1;\n", lists[3];
+    for (uint32_t i = 0; i < aCount + bCount + cCount; ++i) {
+      body += "ld.global.f64 %e" + std::to_string(i) + ", [%d2+" + std::to_string(8 * i) + "];\n";
+      std::string &list = lists[i < aCount ? 0 : i < aCount + bCount ? 1 : 2];
+      list += (list.empty() ? "%e" : ", %e") + std::to_string(i);
+    }
+    body += "mma.sync.aligned.m" + std::to_string(m) + "n8k" + std::to_string(k) + ".row.col.f64.f64.f64.f64 {" + lists[2] + "}, {" + lists[0] + "}, {" + lists[1] + "}, {" + lists[2] + "};\n";
+    for (uint32_t i = 0; i < cCount; ++i)
+      body += "st.global.f64 [%d3+" + std::to_string(8 * i) + "], %e" + std::to_string(aCount + bCount + i) + ";\n";
+    std::mt19937 random(m);
+    auto fill = [&](uint32_t n) {
+      std::vector<double> values(n);
+      for (double &x : values)
+        x = double(int(random() % 200)) - 100;
+      return values;
+    };
+    std::vector<double> a = fill(m * k), b = fill(8 * k), c = fill(m * 8), registers(32 * 16);
+    for (uint32_t l = 0; l < 32; ++l) {
+      for (uint32_t i = 0; i < aCount; ++i)
+        registers[l * 16 + i] = a[(l / 4 + (m == 16 ? 8 * (i & 1) : 0)) * k + l % 4 + (m == 16 ? i / 2 : i) * 4];
+      for (uint32_t i = 0; i < bCount; ++i)
+        registers[l * 16 + aCount + i] = b[l / 4 * k + l % 4 + 4 * i];
+      for (uint32_t i = 0; i < cCount; ++i)
+        registers[l * 16 + aCount + bCount + i] = c[(l / 4 + 8 * (i / 2)) * 8 + l % 4 * 2 + i % 2];
+    }
+    Machine machine(kernel(body, 2));
+    uint64_t in = machine.upload(registers), out = machine.upload(std::vector<double>(registers.size()));
+    EXPECT_CLEAN(machine.run(1, 32, out, in));
+    std::vector<double> got = machine.download<double>(out, registers.size());
+    for (uint32_t l = 0; l < 32; ++l)
+      for (uint32_t i = 0; i < cCount; ++i) {
+        uint32_t row = l / 4 + 8 * (i / 2), column = l % 4 * 2 + i % 2;
+        double want = c[row * 8 + column];
+        for (uint32_t x = 0; x < k; ++x)
+          want += a[row * k + x] * b[column * k + x];
+        ASSERT_EQ(got[l * 16 + i], want);
+      }
   }
 }
 
