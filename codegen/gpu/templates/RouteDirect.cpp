@@ -140,7 +140,7 @@ private:
     };
     toFlat();
     k.forLoop(documents.blocks, State(flat, rows), [&](Expr block) {
-      Rows next = rowsOf(k.min(block + 1, documents.blocks - 1));
+      Rows next = rowsOf(block + 1); // behind the last block: the last row, by all lanes
       std::array<Expr, 2> scales, scores = {query.start(), query.start()};
       if (problem.keyScales)
         for (unsigned half = 0; half < 2; ++half)

@@ -264,7 +264,7 @@ static std::vector<uint8_t> stored(Key key, const std::vector<float> &values) {
   return asBytes(halves);
 }
 
-Lists Program::run(const Case &subject, const ptxemu::Options &options, unsigned processors) const {
+Lists Program::run(const Case &subject, const ptxemu::Options &options, unsigned processors, ptxemu::Stats *stats) const {
   auto module = ptxemu::Module::parse(text);
   ptxemu::Memory memory;
   std::array<int64_t, 2> scalars = {subject.tokens, subject.chunks()};
@@ -343,6 +343,8 @@ Lists Program::run(const Case &subject, const ptxemu::Options &options, unsigned
     ptxemu::Result result = ptxemu::launch(*module, memory, call, options);
     if (!result.errors.empty() || !result.warnings.empty())
       throw std::runtime_error(launch.symbol + ":\n" + result.text());
+    if (stats)
+      *stats = result.stats;
   }
 
   Lists lists;

@@ -63,8 +63,9 @@ public:
   Program(const Case &subject, const msa::gpu::RouteInstance &instance, int sm);
 
   const std::string &ptx() const { return text; }
-  /// Runs it on poisoned memory. `processors` bounds the grid of persistent kernels. Throws std::runtime_error with the emulator's reports.
-  Lists run(const Case &subject, const ptxemu::Options &options, unsigned processors) const;
+  /// Runs it on poisoned memory. `processors` bounds the grid of persistent kernels. Throws std::runtime_error with the emulator's reports. `stats` are those of
+  /// the scan.
+  Lists run(const Case &subject, const ptxemu::Options &options, unsigned processors, ptxemu::Stats *stats = nullptr) const;
 
 private:
   std::string text;

@@ -250,6 +250,59 @@ TEST(Route, QueriesOfAnySizeKeepTheirBits) {
   }
 }
 
+//===--- What it costs: counted, so that a reader need not believe it. ---===//
+
+Case wideCase(int64_t tokens) {
+  Case subject;
+  subject.row = 1024;
+  subject.rows = 512;
+  subject.tokens = tokens;
+  subject.lengths = {100, 300, 7, 250, 111, 200};
+  subject.fillWhole(26);
+  return subject;
+}
+
+RouteInstance pick(const Case &subject) {
+  mlir::MLIRContext context;
+  auto choices = pickRoute(problemOf(subject, context), msa::gpu::GPUTarget{90});
+  for (const msa::gpu::RouteChoice &choice : *choices)
+    if (choice.below == 0 || subject.tokens < choice.below)
+      return choice.instance;
+  return {};
+}
+
+TEST(Route, ReadsEachKeyOnceAndWithoutBankConflicts) {
+  for (int64_t tokens : {1, 16}) {
+    Case subject = wideCase(tokens);
+    ptxemu::Options options = everyMode()[0];
+    options.traffic = true;
+    ptxemu::Stats stats;
+    Lists lists = Program(subject, pick(subject), 90).run(subject, options, 1, &stats);
+    EXPECT_TRUE(same(lists, exactLists(subject)));
+    // Keys, then 32 bytes a chunk for document numbers, and the query twice (to scale it, to split it).
+    double keys = double(subject.keys.size()) * 2, rest = double(subject.chunks()) * 32 + double(subject.query.size()) * 8;
+    EXPECT_LE(stats.globalLoads.sectors * 32.0, 1.02 * keys + 2 * rest);
+    EXPECT_LE(double(stats.sharedWavefronts), 1.02 * double(stats.sharedWavefrontsIdeal));
+  }
+}
+
+TEST(Route, CopiesEachKeyOnceWithMuchInFlight) {
+  for (int64_t tokens : {32, 64}) {
+    Case subject = wideCase(tokens);
+    RouteInstance instance = pick(subject);
+    ASSERT_EQ(instance.form, Form::Hopper);
+    ptxemu::Stats stats;
+    Lists lists = Program(subject, instance, 90).run(subject, everyMode()[0], 1, &stats);
+    EXPECT_TRUE(same(lists, exactLists(subject)));
+    double keys = double(subject.keys.size()) * 2, blocks = std::ceil(double(subject.chunks()) / instance.chunks);
+    double query = instance.resident ? 0 : blocks * double(instance.tokens) * double(subject.row) * 4;
+    EXPECT_EQ(double(stats.bulkLoadBytes), keys + query);
+    // One microsecond of 4.3 TB/s, shared by 132 multiprocessors.
+    double keysShare = instance.resident ? 1.0 : double(instance.chunks) * 2 / (double(instance.chunks) * 2 + instance.tokens * 4.0);
+    EXPECT_GE(double(stats.peakBytesInFlight) * keysShare, 33000);
+  }
+}
+
 //===--- Which instances. ---===//
 
 TEST(Route, PicksAnInstanceForEveryNumberOfTokens) {
