@@ -12,11 +12,13 @@
 //   RouteDocuments.cpp  from chunk scores to each tile's best documents: a warp of its own
 //
 // A CTA walks a contiguous range of tiles, from the first document that starts in its first tile to the last one's end, so rows are read once.
+// Up to 64 tokens memory is what bounds a scan. A query too large for shared memory (64 tokens of 1024 elements) comes from L2 over and over, a third as
+// many bytes as keys; with more tokens there is more of that than L2 gives beside full tensor cores.
 //
 // Precision. Keys are exact. A query of f32 is split in two parts of 16 bits, high + low, each multiplied with the keys and summed in f32:
 //   bf16 keys  what is lost of a query element is at most 2^-16 of it
 //   f16 keys   the query is scaled by a power of two for each token; what is lost is at most 2^-22 of an element, or 2^-39 of the largest
-//   e4m3 keys  as f16 keys, for an e4m3 number is an f16 number; a row's scale multiplies the sum
+//   e4m3 keys  as f16 keys, for an e4m3 number is an f16 number; a row's scale multiplies the sum. No kernel op has such keys yet
 // A query that is stored in the keys' own 16-bit type has one part and loses nothing. The f32 sum adds at most 2^-23 sqrt(row) or so of
 // sum |q_k| |key_k|. A chunk whose score comes out NaN (an infinity or a NaN in its key or in the query) is scored again in plain f32, so that
 // infinities come out as on the CPU.

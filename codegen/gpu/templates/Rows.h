@@ -5,7 +5,8 @@
 //   Compress.cpp   kernel.pool: the tokens of each chunk, a head's norm if asked for
 //
 // Nothing is computed that memory would wait for. A lane has eight neighbouring elements: one load of 16 bytes, or two of f32; several of them are in flight at
-// once. Where elements do not come in eights, the scalar lowering serves (codegen/gpu/simt).
+// once. Where elements do not come in eights, the scalar lowering serves (codegen/gpu/simt). A gather's result may begin anywhere; one that is not aligned to 16
+// bytes is stored element by element.
 //
 //===----------------------------------------------------------------------===//
 
