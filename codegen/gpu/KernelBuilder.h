@@ -313,6 +313,8 @@ public:
   //===--- Lanes. ---===//
   Expr shuffleXor(Expr value, int mask);
   Expr shuffleIndex(Expr value, Expr lane);
+  /// Whether `condition` (i1) holds in any lane.
+  Expr any(Expr condition);
   using Combine = llvm::function_ref<Expr(Expr, Expr)>;
   /// Over the 4 lanes that share the rows of a Fragment, always in the same order; the result is in all of them.
   Expr quadReduce(Expr value, Combine combine);

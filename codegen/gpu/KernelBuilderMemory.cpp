@@ -136,6 +136,10 @@ Expr KernelBuilder::shuffleIndex(Expr value, Expr lane) {
   return wrap(NVVM::ShflOp::create(b, loc, value.type(), constant(-1), value, lane, constant(31), NVVM::ShflKind::idx, UnitAttr()));
 }
 
+Expr KernelBuilder::any(Expr condition) {
+  return wrap(NVVM::VoteSyncOp::create(b, loc, i1(), constant(-1), condition, NVVM::VoteSyncKind::any));
+}
+
 Expr KernelBuilder::quadReduce(Expr value, Combine combine) {
   for (int mask : {1, 2})
     value = combine(value, shuffleXor(value, mask));

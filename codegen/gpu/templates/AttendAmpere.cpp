@@ -166,7 +166,7 @@ private:
       }
     });
     for (unsigned r = 0; r < rowTiles; ++r)
-      scaleRows(outputs[r], softmax[r].update(k, scores[r]));
+      softmax[r].update(k, scores[r]).apply(k, outputs[r]);
     multiplyValues(outputs, scores);
   }
 

@@ -61,7 +61,7 @@ static void combine(KernelBuilder &k, const AttendProblem &problem, unsigned spl
         });
       });
     });
-    Expr factor = k.select(sum == 0.0, k.constantF(0), k.rcpApprox(sum));
+    Expr factor = inverseSum(k, maximum, sum);
     Expr head = row % problem.heads, token = row / problem.heads;
     Expr at = token / queries * k.evaluate(problem.output.batch) + token % queries * k.evaluate(problem.output.token) +
               head * k.evaluate(problem.output.head) +

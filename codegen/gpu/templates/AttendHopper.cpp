@@ -26,6 +26,8 @@ using namespace msa::gpu;
 namespace {
 
 constexpr unsigned consumers = 2, consumerRows = 64;
+/// Of 64 weights, so many that the special function unit and the issue of instructions take as long.
+constexpr unsigned polynomials = 6;
 /// Named barriers by which consumer warpgroups take turns: this and the next.
 constexpr unsigned firstTurn = 1;
 
@@ -132,7 +134,7 @@ private:
 
       queries.wait(query);
       Operand q(k, queryShape, queries.part(query) + warpgroup * int(queryShape.offset(consumerRows, 0)));
-      OnlineSoftmax softmax(k, problem.scale);
+      OnlineSoftmax softmax(k, problem.scale, polynomials);
       Fragment outputs(k, problem.valueDim), scores(k, instance.keys);
 
       keys.wait(key);
@@ -161,14 +163,14 @@ private:
         keys.release(key);
         key.advance();
         hide(next, begin + block * instance.keys);
-        std::array<Expr, 2> factors = softmax.update(k, next);
+        Rescale rescale = softmax.update(k, next);
         k.anchor(softmax.witness());
         wgmmaWait(k, 0);
         k.pin(outputs);
         values.release(value);
         value.advance();
         weights = pack(next);
-        scaleRows(outputs, factors);
+        rescale.apply(k, outputs);
       });
 
       queries.release(query);

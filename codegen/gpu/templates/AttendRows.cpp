@@ -71,7 +71,7 @@ void AttendRows::store(const AttendTile &tile, Expr first, const Fragment &outpu
         return;
       }
       // A row that saw no key gives 0.
-      Expr factor = k.select(sum[half] == 0.0, k.constantF(0), k.rcpApprox(sum[half]));
+      Expr factor = inverseSum(k, maximum[half], sum[half]);
       Array result{address(problem.output, tile.batch, head), problem.result};
       Expr start = k.toI64(query) * tokenStride(problem.output) + column;
       for (unsigned i = 2 * half; i < outputs.size(); i += 4)
@@ -95,32 +95,68 @@ Expr AttendParts::row(Expr batch, Expr query, Expr head) const {
 
 //===--- Softmax. ---===//
 
-OnlineSoftmax::OnlineSoftmax(KernelBuilder &k, double scale) : scale(scale * log2e) {
+OnlineSoftmax::OnlineSoftmax(KernelBuilder &k, double scale, unsigned polynomials)
+    : scale(scale * log2e), polynomials(polynomials) {
   maximum.fill(k.constantF(-infinity));
   sum.fill(k.constantF(0));
 }
 
-std::array<Expr, 2> OnlineSoftmax::update(KernelBuilder &k, Fragment &scores) {
+Expr OnlineSoftmax::weight(KernelBuilder &k, Expr exponent, unsigned number) const {
+  if (number * polynomials / 64 == (number + 1) * polynomials / 64)
+    return k.exp2Approx(exponent);
+  // 2^(n + f) with a whole n and f in [-1/2, 1/2]: a cubic for 2^f, n added to its exponent. Adding 1.5 2^23 rounds.
+  constexpr double magic = 12582912;
+  exponent = k.max(exponent, k.constantF(-126));
+  Expr rounded = exponent + magic, fraction = exponent - (rounded - magic);
+  Expr power = k.constantF(0.05517167);
+  for (double coefficient : {0.24261113, 0.69326099, 0.99992807})
+    power = k.fma(power, fraction, k.constantF(coefficient));
+  return k.bitcast(k.bitcast(power, k.i32()) + (k.bitcast(rounded, k.i32()) << 23), k.f32());
+}
+
+Rescale OnlineSoftmax::update(KernelBuilder &k, Fragment &scores) {
+  constexpr double slack = 8; // weights are at most 2^8, which f16 holds well
   std::array<Expr, 2> largest = scores.reduceRows(k, [&](Expr a, Expr b) { return k.max(a, b); });
-  std::array<Expr, 2> factors;
+  Rescale rescale;
+  rescale.factors.fill(k.constantF(1));
+  // From -inf on, too: the difference to a number is inf, that to -inf is no number and not larger.
+  Expr grows = (largest[0] - maximum[0] > slack / scale) | (largest[1] - maximum[1] > slack / scale);
+  rescale.needed = k.any(grows);
+  k.ifThen(rescale.needed, State(rescale.factors, maximum, sum), [&] {
+    for (unsigned half = 0; half < 2; ++half) {
+      Expr newer = k.max(maximum[half], largest[half]);
+      // Of a row that has seen nothing yet the maximum is not a number to subtract.
+      Expr origin = k.select(newer == -infinity, k.constantF(0), newer);
+      rescale.factors[half] = k.exp2Approx((maximum[half] - origin) * scale);
+      sum[half] *= rescale.factors[half];
+      maximum[half] = newer;
+    }
+  });
   for (unsigned half = 0; half < 2; ++half) {
-    Expr newer = k.max(maximum[half], largest[half]);
-    // Of a row that has seen nothing yet the maximum is not a number to subtract.
-    Expr origin = k.select(newer == -infinity, k.constantF(0), newer) * scale;
-    factors[half] = k.exp2Approx(k.fma(maximum[half], k.constantF(scale), -origin));
+    Expr origin = k.select(maximum[half] == -infinity, k.constantF(0), maximum[half]) * -scale;
     llvm::SmallVector<Expr> weights;
     for (unsigned i = 0; i < scores.size(); ++i)
       if (Fragment::half(i) == half) {
-        scores[i] = k.exp2Approx(k.fma(scores[i], k.constantF(scale), -origin));
+        scores[i] = weight(k, k.fma(scores[i], k.constantF(scale), origin), i);
         weights.push_back(scores[i]);
       }
     for (; weights.size() > 1; weights.resize(weights.size() / 2))
       for (unsigned i = 0; i < weights.size() / 2; ++i)
         weights[i] = weights[2 * i] + weights[2 * i + 1];
-    sum[half] = k.fma(sum[half], factors[half], weights[0]);
-    maximum[half] = newer;
+    sum[half] += weights[0];
   }
-  return factors;
+  return rescale;
+}
+
+void Rescale::apply(KernelBuilder &k, Fragment &outputs) const {
+  k.ifThen(needed, State(outputs), [&] {
+    for (unsigned i = 0; i < outputs.size(); ++i)
+      outputs[i] *= factors[Fragment::half(i)];
+  });
+}
+
+Expr msa::gpu::inverseSum(KernelBuilder &k, Expr maximum, Expr sum) {
+  return k.select(maximum == -infinity, k.constantF(0), k.rcpApprox(sum));
 }
 
 std::array<Expr, 2> OnlineSoftmax::maxima(KernelBuilder &) const { return {maximum[0] * scale, maximum[1] * scale}; }
@@ -149,9 +185,4 @@ void msa::gpu::storePair(KernelBuilder &k, Expr low, Expr high, const Array &arr
   if (array.element.isF32())
     return k.storeVector({low, high}, array, index);
   k.store(k.pack(low, high, array.element), {k.at(array, index), k.i32()}, k.constant(0));
-}
-
-void msa::gpu::scaleRows(Fragment &outputs, const std::array<Expr, 2> &factors) {
-  for (unsigned i = 0; i < outputs.size(); ++i)
-    outputs[i] *= factors[Fragment::half(i)];
 }

@@ -70,16 +70,27 @@ struct AttendParts {
   Array outputs, statistics;
 };
 
+/// What older outputs are to be multiplied by after a block: for each of the lane's rows, if any of the warp's rows needs it.
+struct Rescale {
+  Expr needed; ///< i1, the same in all lanes
+  std::array<Expr, 2> factors;
+
+  void apply(KernelBuilder &k, Fragment &outputs) const;
+};
+
 /// The softmax of a lane's two rows as far as keys have been seen. Scores are products of queries and keys as they are;
-/// scale and log2(e) are applied here.
+/// scale and log2(e) are applied here. Weights are relative to a score that is at most 2^8 below the largest, so that
+/// outputs need no new scale for every key that is a little larger.
 class OnlineSoftmax {
 public:
   OnlineSoftmax() = default;
-  OnlineSoftmax(KernelBuilder &k, double scale);
+  /// `polynomials`: of every 64 weights of a lane, so many are computed without the special function unit, where that is busier than
+  /// others. They are right to 2^-13; a hidden key's is not 0 but next to it.
+  OnlineSoftmax(KernelBuilder &k, double scale, unsigned polynomials = 0);
 
-  /// Scores become weights. \returns what older outputs are to be multiplied by, for each of the two rows.
-  std::array<Expr, 2> update(KernelBuilder &k, Fragment &scores);
-  /// In units of log2; -inf where no key was seen. Over the quad.
+  /// Scores become weights.
+  Rescale update(KernelBuilder &k, Fragment &scores);
+  /// What weights are relative to, in units of log2; -inf where no key was seen. Over the quad.
   std::array<Expr, 2> maxima(KernelBuilder &k) const;
   /// Sums of weights, over the quad.
   std::array<Expr, 2> sums(KernelBuilder &k) const;
@@ -92,15 +103,19 @@ public:
   }
 
 private:
-  double scale = 1;                  ///< times log2(e)
-  std::array<Expr, 2> maximum, sum;  ///< maximum: over the quad, of scores; sum: of the lane's own columns
+  Expr weight(KernelBuilder &k, Expr exponent, unsigned number) const;
+
+  double scale = 1; ///< times log2(e)
+  unsigned polynomials = 0;
+  std::array<Expr, 2> maximum, sum; ///< maximum: over the quad, of scores; sum: of the lane's own columns
 };
 
+/// 1 / sum, or 0 for a row that saw no key.
+Expr inverseSum(KernelBuilder &k, Expr maximum, Expr sum);
 /// Hides scores of keys that a row does not see: `scores` has the keys from `key` on, `ranges` are the lane's two rows'.
 void hideScores(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges, bool begins);
 /// Two neighbours from an even column on, rounded to the array's type.
 void storePair(KernelBuilder &k, Expr low, Expr high, const Array &array, Expr index);
-void scaleRows(Fragment &outputs, const std::array<Expr, 2> &factors);
 
 } // namespace msa::gpu
 

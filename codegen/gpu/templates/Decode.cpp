@@ -62,7 +62,7 @@ public:
         multiplyKeys(scores, query, keys);
         keys = loadKeys(key + warps * blockKeys);
         hideScores(k, scores, key, ranges, false);
-        scaleRows(outputs, softmax.update(k, scores));
+        softmax.update(k, scores).apply(k, outputs);
         multiplyValues(outputs, scores.operandA(k, 0, problem.element), values);
       });
     });
@@ -204,7 +204,7 @@ private:
         k.ifThen(column == 0, [&] { k.storeVector({maximum, sum}, parts.statistics, part * 2); });
         return;
       }
-      Expr factor = k.select(sum == 0.0, k.constantF(0), k.rcpApprox(sum));
+      Expr factor = inverseSum(k, maximum, sum);
       Array result{rows.address(problem.output, tile.batch, head), problem.result};
       Expr start = k.toI64(query) * rows.tokenStride(problem.output) + k.toI64(column);
       for (unsigned i = 0; i < columns; i += 2)
