@@ -31,6 +31,7 @@ void ThreadGroup::sync(SimtBuilder &k) const {
     k.syncWarp();
   else if (kind == Block)
     k.syncBlock();
+  assert(kind != Grid && "a grid cannot wait");
 }
 
 Value ThreadGroup::reduce(SimtBuilder &k, Combiner combiner, Value value) const {
@@ -228,7 +229,7 @@ void Distribution::spreadPoints() {
   Value total = k.index(1);
   for (unsigned d : parallel)
     total = k.mul(total, extents[d]);
-  k.forStride(group.lane, total, k.index(group.size), [&](Value point) {
+  k.forStride(group.lane, total, group.stride, [&](Value point) {
     delinearize(point, parallel);
     whole(/*everyone=*/true);
   });
@@ -271,7 +272,7 @@ void Distribution::spreadReduction() {
           Type type = getElementTypeOrSelf(output.get().getType());
           init.push_back(arith::ConstantOp::create(rewriter, k.getLoc(), msa::cpu::neutralElement(rewriter, kinds.back(), type)));
         }
-        Values partial = k.forStride(group.lane, total, k.index(group.size), init, [&](Value point, ValueRange carried) -> Values {
+        Values partial = k.forStride(group.lane, total, group.stride, init, [&](Value point, ValueRange carried) -> Values {
           delinearize(point, reductions);
           return evaluate(carried);
         });

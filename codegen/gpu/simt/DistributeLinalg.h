@@ -10,9 +10,11 @@ namespace msa::gpu::simt {
 
 /// Threads that work on one point of a kernel.rows together.
 struct ThreadGroup {
-  enum Kind { Thread, Warp, Block } kind = Thread;
-  int64_t size = 1;      ///< threads
+  /// A grid cannot wait for itself: it takes bodies of one op without a reduction.
+  enum Kind { Thread, Warp, Block, Grid } kind = Thread;
+  int64_t size = 1;      ///< threads; of a block for a grid
   mlir::Value lane;      ///< index of a thread in the group; 0 for a group of one
+  mlir::Value stride;    ///< index: threads of the group
   mlir::Value exchange;  ///< groups of a block: shared memory, i8 [8 * size / 32], for values on their way between warps
 
   void sync(SimtBuilder &k) const;

@@ -36,7 +36,7 @@ public:
     candidates = k.mul(k.dim(op.getCounts(), 0), keep);
     capacity = k.dim(op.getBest(), 0);
     thread = k.thread();
-    block = {ThreadGroup::Block, threads, thread, {}};
+    block = {ThreadGroup::Block, threads, thread, k.index(threads), {}};
   }
 
   Cases run();

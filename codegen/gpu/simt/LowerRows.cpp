@@ -4,7 +4,7 @@
 //   kernel.rows sizes(%n, %m) { ^bb0(%i, %j): body }
 //
 // becomes a loop over points by groups of threads: a thread each where a point is a few elements, a block where it is thousands, a
-// warp otherwise. The group shares each linalg op of the body (DistributeLinalg.cpp) and waits where one op reads what another thread
+// warp otherwise, and the whole grid where there is one point and one loop. The group shares each linalg op of the body (DistributeLinalg.cpp) and waits where one op reads what another thread
 // wrote. Intermediates of one element are computed by every thread alike and stay in registers; others are in shared memory.
 //
 //===----------------------------------------------------------------------===//
@@ -13,6 +13,7 @@
 #include "codegen/gpu/simt/Lowerings.h"
 #include "codegen/gpu/simt/SimtFunction.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -64,6 +65,8 @@ public:
 
 private:
   LogicalResult generalize();
+  bool isOneLoop();
+  Term gridOfElements();
   void chooseGroup();
   void findPrivate();
   bool isPrivate(Value memref) { return group.kind == ThreadGroup::Thread ? isa_and_present<memref::AllocaOp>(baseOf(memref).getDefiningOp()) : privates.contains(baseOf(memref)); }
@@ -109,6 +112,40 @@ LogicalResult RowsLowering::generalize() {
   return success();
 }
 
+/// Whether the body is one op whose points do not depend on each other.
+bool RowsLowering::isOneLoop() {
+  int64_t loops = 0;
+  bool others = false;
+  for (Operation &inner : rows.getBody().front()) {
+    if (auto generic = dyn_cast<linalg::GenericOp>(inner))
+      loops += generic.getNumReductionLoops() == 0 ? 1 : 2;
+    else
+      others |= isa<memref::LoadOp, memref::StoreOp>(inner);
+  }
+  bool hasMemory = function.getFunction().walk([](memref::AllocaOp) { return WalkResult::interrupt(); }).wasInterrupted();
+  return loops == 1 && !others && !hasMemory;
+}
+
+/// A grid for the elements of the only op.
+Term RowsLowering::gridOfElements() {
+  constexpr int64_t perBlock = 1024, otherwise = 264;
+  Term grid = Term::constant(otherwise);
+  rows.walk([&](linalg::GenericOp op) {
+    Value output = op.getDpsInits().front();
+    SmallVector<Value> sizes;
+    rewriter.setInsertionPoint(rows);
+    if (auto view = output.getDefiningOp<memref::SubViewOp>()) {
+      for (OpFoldResult size : view.getMixedSizes())
+        sizes.push_back(getValueOrCreateConstantIndexOp(rewriter, op.getLoc(), size));
+    } else {
+      for (int64_t axis = 0; axis < cast<MemRefType>(output.getType()).getRank(); ++axis)
+        sizes.push_back(k.dim(output, axis));
+    }
+    grid = function.gridOf(sizes, perBlock, otherwise);
+  });
+  return grid;
+}
+
 void RowsLowering::chooseGroup() {
   // The most work that one op does at a point.
   std::optional<int64_t> most = 1;
@@ -130,11 +167,13 @@ void RowsLowering::chooseGroup() {
   bool onePoint = llvm::all_of(rows.getSizes(), [](Value size) { return getConstantIntValue(size) == 1; });
   constexpr int64_t few = 4, many = 1024;
   if (most && *most <= few && !onePoint)
-    group = {ThreadGroup::Thread, 1, {}, {}};
+    group = {ThreadGroup::Thread, 1};
+  else if (onePoint && isOneLoop())
+    group = {ThreadGroup::Grid, 256};
   else if (onePoint || (most && *most >= many))
-    group = {ThreadGroup::Block, 256, {}, {}};
+    group = {ThreadGroup::Block, 256};
   else
-    group = {ThreadGroup::Warp, kWarp, {}, {}};
+    group = {ThreadGroup::Warp, kWarp};
 }
 
 /// Memory of one element that is only written by ops which every thread can compute alike.
@@ -171,7 +210,7 @@ LogicalResult RowsLowering::placeMemory() {
     placed.push_back(alloca);
     bytes += llvm::alignTo(bytesOf(alloca.getType()), 16);
   }
-  int64_t threads = group.kind == ThreadGroup::Block ? group.size : 128;
+  int64_t threads = group.kind == ThreadGroup::Block || group.kind == ThreadGroup::Grid ? group.size : 128;
   if (group.kind == ThreadGroup::Warp)
     while (threads > kWarp && bytes * (threads / kWarp) > kSharedBytes)
       threads /= 2;
@@ -180,6 +219,13 @@ LogicalResult RowsLowering::placeMemory() {
 
   rewriter.setInsertionPoint(rows);
   group.lane = group.kind == ThreadGroup::Thread ? k.index(0) : group.kind == ThreadGroup::Warp ? k.lane() : k.thread();
+  group.stride = k.index(group.size);
+  if (group.kind == ThreadGroup::Grid) {
+    group.lane = k.add(k.mul(k.block(), threads), group.lane);
+    group.stride = k.mul(k.blocks(), threads);
+    function.getLaunch().grid[0] = gridOfElements();
+    return success();
+  }
   if (group.kind == ThreadGroup::Block)
     group.exchange = function.shared(k, MemRefType::get({8 * group.size / kWarp}, rewriter.getI8Type()));
 
@@ -303,7 +349,10 @@ LogicalResult RowsLowering::lowerPoints() {
   for (Value size : rows.getSizes())
     total = k.mul(total, size);
   Value first, stride;
-  if (group.kind == ThreadGroup::Block) {
+  if (group.kind == ThreadGroup::Grid) { // everyone is at the only point
+    first = k.index(0);
+    stride = k.index(1);
+  } else if (group.kind == ThreadGroup::Block) {
     first = k.block();
     stride = k.blocks();
   } else {

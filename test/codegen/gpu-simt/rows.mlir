@@ -142,3 +142,32 @@ exec.kernel @large(%a: memref<?xi8>, %b: memref<?xi8>, %m: index, %scratch: memr
   }
   exec.end
 }
+
+// -----
+
+#matrix = affine_map<(d0, d1) -> (d0, d1)>
+
+// Tests that the whole grid shares the only loop of the only point.
+// CHECK-LABEL: func.func @one_point
+// CHECK-SAME: grid = [{divisor = 1024 : i64, factor = 24 : i64, scalars = array<i64: 0>}, 1, 1]
+// CHECK: %[[BLOCK:.*]] = nvvm.read.ptx.sreg.ctaid.x
+// CHECK: %[[BLOCKS:.*]] = nvvm.read.ptx.sreg.nctaid.x
+// CHECK: scf.for
+// CHECK-NOT: scf.for
+// CHECK-NOT: sync
+exec.kernel @one_point(%a: memref<?xi8>, %b: memref<?xi8>, %n: index, %scratch: memref<?xi8>, %lo: index, %hi: index) attributes {parameters = array<i32: 0, 1>, scratch_bytes = 0 : i64} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %x = memref.view %a[%c0][%n] : memref<?xi8> to memref<?x24xf32>
+  %y = memref.view %b[%c0][%n] : memref<?xi8> to memref<?x24xf32>
+  kernel.rows tiles(%lo to %hi) sizes(%c1) block 1 {
+  ^bb0(%i: index):
+    linalg.generic {indexing_maps = [#matrix, #matrix], iterator_types = ["parallel", "parallel"]} ins(%x : memref<?x24xf32>) outs(%y : memref<?x24xf32>) {
+    ^bb0(%v: f32, %o: f32):
+      %s = arith.addf %v, %v : f32
+      linalg.yield %s : f32
+    }
+    kernel.yield
+  }
+  exec.end
+}
