@@ -42,7 +42,7 @@ llvm::Expected<std::vector<GemmChoice>> msa::gpu::pickGemm(const GemmProblem &pr
 
   std::vector<GemmChoice> choices;
   if (!small && problem.k % 16 == 0)
-    for (auto [rows, stages] : {std::pair(8u, 4u), {16u, 2u}, {32u, 2u}})
+    for (auto [rows, stages] : {std::pair(8u, 3u), {16u, 2u}, {32u, 2u}})
       choices.push_back({rows + 1, {Form::Skinny, rows, 64, 16, stages, chooseSplit(problem, stages, target)}});
   // The most rows for which tiles of 128 rows and `columns` columns are fewer than `count`.
   auto rowsFor = [&](int64_t count, int64_t columns) {
@@ -228,7 +228,13 @@ Instance makeInstance(GPUTarget target, Type element, Type result, const GemmIns
                                 {"output", problem.output},
                                 {"extras", std::move(extras)},
                                 {"epilogue", nameOf(kind)}};
-  std::string name = "gemm." + show(element) + "." + instance.name() + "." + nameOf(kind) + ".sm" + std::to_string(target.sm);
+  std::string name = "gemm." + StringRef(show(element)).lower() + "." + instance.name() + ".n" + std::to_string(n) + "_k" + std::to_string(k);
+  if (result != element)
+    name += "_" + show(result);
+  if (kind != EpilogueKind::None)
+    name += std::string("_") + nameOf(kind);
+  if (instance.form != Form::Hopper) // others are made for several processors
+    name += ".sm" + std::to_string(target.sm);
   return {std::move(name), "gemm", target, std::move(parameters), [=](ModuleOp module, StringRef symbol) {
             return emitGemm(module, symbol, problem, instance, target);
           }};
@@ -246,30 +252,33 @@ void msa::gpu::addGemmInstances(MLIRContext &context, std::vector<Instance> &ins
   };
   for (Type type : {bf16, f16}) {
     add(hopper, type, f32, {Form::Hopper, 128, 256, 64, 4}, 512, 640, None);
+    add(hopper, type, f32, {Form::Hopper, 128, 256, 64, 4}, 304, 352, Bias);
     add(hopper, type, type, {Form::Hopper, 128, 256, 64, 4}, 328, 600, SwiGLU);
     add(hopper, type, f32, {Form::Hopper, 128, 128, 64, 6}, 256, 832, Residual);
     add(hopper, type, type, {Form::Hopper, 128, 128, 64, 6}, 193, 840, BiasResidual);
     add(hopper, type, f32, {Form::Hopper, 64, 128, 64, 8}, 256, 1088, Bias);
     add(hopper, type, type, {Form::Hopper, 64, 128, 64, 8}, 146, 1096, Silu);
     for (GPUTarget target : {hopper, ampere}) {
-      add(target, type, f32, {Form::Skinny, 8, 64, 16, 4, 1}, 128, 1536, None);
+      add(target, type, f32, {Form::Skinny, 8, 64, 16, 3, 1}, 128, 1536, None);
       add(target, type, type, {Form::Skinny, 16, 64, 16, 2, 1}, 150, 800, BiasResidual);
       add(target, type, f32, {Form::Skinny, 32, 64, 16, 2, 1}, 128, 1280, SwiGLU);
     }
-    add(hopper, type, f32, {Form::Skinny, 8, 64, 16, 4, 2}, 200, 2560, Silu);
-    add(hopper, type, f32, {Form::Skinny, 8, 64, 16, 4, 4}, 128, 6144, Bias);
-    add(hopper, type, f32, {Form::Skinny, 8, 64, 16, 4, 8}, 64, 9216, None);
+    add(hopper, type, f32, {Form::Skinny, 8, 64, 16, 3, 2}, 200, 2560, Silu);
+    add(hopper, type, type, {Form::Skinny, 8, 64, 16, 3, 4}, 256, 2048, Residual);
+    add(hopper, type, f32, {Form::Skinny, 8, 64, 16, 3, 8}, 64, 9216, None);
+    add(hopper, type, f32, {Form::Skinny, 16, 64, 16, 2, 2}, 128, 1536, Bias);
     add(hopper, type, f32, {Form::Skinny, 16, 64, 16, 2, 4}, 128, 3072, Residual);
     add(hopper, type, type, {Form::Skinny, 16, 64, 16, 2, 8}, 72, 4608, Silu);
     add(hopper, type, f32, {Form::Skinny, 32, 64, 16, 2, 2}, 128, 1568, Bias);
     add(hopper, type, f32, {Form::Skinny, 32, 64, 16, 2, 4}, 100, 2560, None);
+    add(hopper, type, f32, {Form::Skinny, 32, 64, 16, 2, 8}, 64, 4096, SwiGLU);
     add(ampere, type, f32, {Form::Ampere, 128, 128, 32, 4}, 256, 320, None);
     add(ampere, type, type, {Form::Ampere, 128, 128, 32, 4}, 200, 296, SwiGLU);
-    add(ampere, type, f32, {Form::Ampere, 64, 64, 64, 4}, 128, 640, Bias);
+    add(ampere, type, f32, {Form::Ampere, 64, 64, 64, 4}, 112, 480, None);
     add(ampere, type, type, {Form::Ampere, 64, 64, 64, 4}, 75, 584, BiasResidual);
   }
-  add(hopper, e4m3, f32, {Form::Hopper, 128, 128, 128, 6}, 256, 1664, Bias);
-  add(hopper, e4m3, bf16, {Form::Hopper, 128, 128, 128, 6}, 200, 1680, None);
+  add(hopper, e4m3, f32, {Form::Hopper, 128, 128, 128, 6}, 176, 672, Bias);
+  add(hopper, e4m3, bf16, {Form::Hopper, 128, 128, 128, 6}, 256, 1664, None);
   add(hopper, e4m3, f32, {Form::Hopper, 64, 128, 128, 8}, 256, 2176, None);
   add(hopper, e4m3, bf16, {Form::Hopper, 64, 128, 128, 8}, 136, 2192, Residual);
 }

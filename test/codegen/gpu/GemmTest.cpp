@@ -87,20 +87,21 @@ TEST_P(EveryInstance, AgreesWithFloat64InEveryMode) {
 
 INSTANTIATE_TEST_SUITE_P(Gemm, EveryInstance, testing::Range(size_t(0), table().size()), nameOf);
 
+/// The first whose name begins so.
 const Instance &find(llvm::StringRef name) {
   for (const Instance &instance : table())
-    if (instance.name == name)
+    if (llvm::StringRef(instance.name).starts_with(name))
       return instance;
   throw std::runtime_error("no instance '" + name.str() + "'");
 }
 
 TEST(Gemm, SkinnyTakesAnyNumberOfRows) {
-  const Instance &instance = find("gemm.bf16.skinny_8x64_k2_s4.silu.sm90");
+  const Instance &instance = find("gemm.bf16.skinny_8x64_k2_s3");
   expectRight(instance, gemm::compile(context(), instance), 19, 2, everyMode());
 }
 
 TEST(Gemm, NoRowsRunNothing) {
-  for (const char *name : {"gemm.bf16.skinny_8x64_k2_s4.silu.sm90", "gemm.bf16.hopper_128x128x64_s6.residual.sm90", "gemm.bf16.ampere_64x64x64_s4.bias.sm80"}) {
+  for (const char *name : {"gemm.bf16.skinny_8x64_k2_s3", "gemm.bf16.hopper_128x128x64_s6", "gemm.bf16.ampere_64x64x64_s4"}) {
     bool nothing = false;
     gemm::Program program = gemm::compile(context(), find(name));
     for (const Term &term : program.launches[0].grid)
@@ -110,14 +111,14 @@ TEST(Gemm, NoRowsRunNothing) {
 }
 
 TEST(Gemm, ResultsDoNotDependOnTheGrid) {
-  const Instance &instance = find("gemm.bf16.hopper_128x128x64_s6.residual.sm90");
+  const Instance &instance = find("gemm.bf16.hopper_128x128x64_s6");
   gemm::Program program = gemm::compile(context(), instance);
   Case subject(instance, 300, 7);
   EXPECT_EQ(subject.run(program, everyMode()[0], 1), subject.run(program, everyMode()[1], 5));
 }
 
 TEST(Gemm, CompilesToTheSameText) {
-  const Instance &instance = find("gemm.bf16.skinny_8x64_k2_s4.silu.sm90");
+  const Instance &instance = find("gemm.bf16.skinny_8x64_k2_s3");
   EXPECT_EQ(gemm::compile(context(), instance).ptx, gemm::compile(context(), instance).ptx);
 }
 
@@ -145,9 +146,9 @@ std::string picked(const GemmProblem &problem, int sm) {
 
 TEST(PickGemm, FewRowsStreamAndManyFillTensorCores) {
   mlir::Builder b(&context());
-  EXPECT_EQ(picked(problem(b.getBF16Type(), 2560, 2560), 90), "<9 skinny_8x64_k4_s4\n<17 skinny_16x64_k4_s2\n<33 skinny_32x64_k4_s2\n<65 hopper_64x128x64_s8\n"
+  EXPECT_EQ(picked(problem(b.getBF16Type(), 2560, 2560), 90), "<9 skinny_8x64_k4_s3\n<17 skinny_16x64_k4_s2\n<33 skinny_32x64_k4_s2\n<65 hopper_64x128x64_s8\n"
                                                               "<3456 hopper_128x128x64_s6\nhopper_128x256x64_s4\n");
-  EXPECT_EQ(picked(problem(b.getF16Type(), 2560, 2560), 80), "<9 skinny_8x64_k1_s4\n<17 skinny_16x64_k1_s2\n<33 skinny_32x64_k1_s2\n"
+  EXPECT_EQ(picked(problem(b.getF16Type(), 2560, 2560), 80), "<9 skinny_8x64_k1_s3\n<17 skinny_16x64_k1_s2\n<33 skinny_32x64_k1_s2\n"
                                                              "<896 ampere_64x64x64_s4\nampere_128x128x32_s4\n");
   EXPECT_EQ(picked(problem(mlir::Float8E4M3FNType::get(&context()), 512, 512), 90), "<65 hopper_64x128x128_s8\nhopper_128x128x128_s6\n");
 }
@@ -203,7 +204,7 @@ TEST(LowerGemm, AKernelBecomesOneCaseForEachChoice) {
     EXPECT_FALSE(cases.back().scalar);
 
     // The same problem as the table writes it: a SwiGLU, its gate in buffer 3.
-    Instance like = find("gemm.bf16.hopper_128x256x64_s4.swiglu.sm90");
+    Instance like = find("gemm.bf16.hopper_128x256x64_s4.n328_k600_swiglu");
     like.parameters["n"] = 72;
     like.parameters["k"] = 768;
     for (int64_t rows : {1, 12, 30, 40, 150}) {

@@ -5,7 +5,7 @@
 //   gpu-instances --list            names, one a line
 //   gpu-instances --ptx NAME        an instance's PTX
 //   gpu-instances --launch NAME     how it is launched and on what, as JSON
-//   gpu-instances --all FOLDER      NAME.ptx and NAME.json of each
+//   gpu-instances --dump FOLDER     NAME.ptx and NAME.json of each
 
 #include "codegen/gpu/Instances.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -25,7 +25,7 @@ using namespace msa::gpu;
 static llvm::cl::opt<bool> list("list", llvm::cl::desc("print all names"));
 static llvm::cl::opt<std::string> ptxOf("ptx", llvm::cl::desc("print an instance's PTX"), llvm::cl::value_desc("name"));
 static llvm::cl::opt<std::string> launchOf("launch", llvm::cl::desc("print how an instance is launched"), llvm::cl::value_desc("name"));
-static llvm::cl::opt<std::string> folder("all", llvm::cl::desc("write every instance's PTX and description"), llvm::cl::value_desc("folder"));
+static llvm::cl::opt<std::string> folder("dump", llvm::cl::desc("write every instance's PTX and description"), llvm::cl::value_desc("folder"));
 static llvm::cl::opt<std::string> filter("filter", llvm::cl::desc("only instances whose name contains this"), llvm::cl::value_desc("text"));
 
 namespace {
@@ -36,7 +36,7 @@ struct Text {
 
 static llvm::Expected<Text> emit(MLIRContext &context, const Instance &instance) {
   OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
-  llvm::Expected<std::vector<Launch>> launches = instance.emit(*module, instance.name);
+  llvm::Expected<std::vector<Launch>> launches = instance.emit(*module, instance.family);
   if (!launches)
     return launches.takeError();
   if (failed(verify(*module)))
