@@ -139,6 +139,23 @@ TEST(Attend, RowsThatSeeNoKeyAreZero) {
   }
 }
 
+TEST(Attend, ScoresFarApart) {
+  for (float factor : {16.0f, 0.0f}) {
+    Case subject = shaped(4, 1, 64, 60, 700, true, 29);
+    for (float &x : subject.query)
+      x *= factor;
+    // Every key is larger than the one before, by steps that a running maximum has to follow.
+    if (factor > 0)
+      for (int64_t j = 0; j < subject.keys; ++j)
+        subject.key[j * subject.dim] = float(j / 4) / 16;
+    expectRight(subject, hopper(4), 90);
+    expectRight(subject, ampere(4), 80);
+    expectRight(subject, hopper(4, 5), 90);
+    subject.queries = 3;
+    expectRight(subject, decode(4, 5), 80);
+  }
+}
+
 TEST(Attend, DocumentsAreApart) {
   for (bool causal : {true, false})
     for (int64_t length : {5, 60, 400}) {
