@@ -42,7 +42,7 @@ template <typename T> inline T maximum(T a, T b) {
 
 /// 2^x within a unit in the last place or two, as ex2.approx promises.
 inline float exp2Approximate(float x) {
-  float clamped = x > 129.0f ? 129.0f : x < -151.0f ? -151.0f : x;
+  float clamped = x > -151.0f ? (x < 129.0f ? x : 129.0f) : -151.0f; // NaN, too
   float whole = std::nearbyint(clamped);
   float f = clamped - whole;
   float p = 1.5252734e-5f;
