@@ -69,7 +69,8 @@ llvm::Expected<std::vector<Launch>> msa::gpu::emitAttend(ModuleOp module, String
   if (llvm::Error error = take(emit(module, symbol, problem, instance, target)))
     return std::move(error);
   if (instance.splits > 1)
-    if (llvm::Error error = take(emitAttendCombine(module, (symbol + "_combine").str(), problem, instance.splits, target)))
+    if (llvm::Error error =
+            take(emitAttendCombine(module, (symbol + "_combine").str(), problem, instance.splits, target)))
       return std::move(error);
   return launches;
 }

@@ -25,7 +25,8 @@ constexpr unsigned warps = 4, threads = 32 * warps;
 class ChunkedRows {
 public:
   ChunkedRows(KernelBuilder &k, unsigned rows, unsigned columns)
-      : k(k), rows(rows), chunks(columns / 8), stride(llvm::PowerOf2Ceil(chunks)), slab(k.shared(rows * stride * 16, 128)) {}
+      : k(k), rows(rows), chunks(columns / 8), stride(llvm::PowerOf2Ceil(chunks)),
+        slab(k.shared(rows * stride * 16, 128)) {}
 
   /// Address of chunk `chunk` (8 elements) of a row.
   Expr at(Expr row, Expr chunk) const {
@@ -53,7 +54,8 @@ public:
       k.ifThen(chunk < int(chunks), copies);
   }
 
-  /// Starts copies of rows from `global`, `rowStride` elements (i64) apart, by all threads; rows from `count` on are zero.
+  /// Starts copies of rows from `global`, `rowStride` elements (i64) apart, by all threads; rows from `count` on are
+  /// zero.
   void copy(const Array &global, Expr rowStride, Expr count) const {
     forChunks([&](Expr address, Expr row, Expr chunk) {
       // Of a row that is not there nothing is read, at an address that is.

@@ -118,7 +118,8 @@ private:
       for (unsigned half = 0; half < 2; ++half)
         ranges[half] = rows.visible(rows.queryOf(tile, firstRow + Fragment::row(k, half)));
       // What all of the warp's rows see needs no hiding.
-      KeyRange all{rows.visible(rows.queryOf(tile, firstRow + 15)).begin, rows.visible(rows.queryOf(tile, firstRow)).end};
+      KeyRange all{rows.visible(rows.queryOf(tile, firstRow + 15)).begin,
+                   rows.visible(rows.queryOf(tile, firstRow)).end};
       if (tile.split) {
         Expr end = rows.visible(tile).end;
         for (KeyRange *range : {&ranges[0], &ranges[1], &all})

@@ -46,8 +46,8 @@ public:
   mlir::Value address(const AttendTensor &tensor, Expr batch, Expr head) const;
   Expr tokenStride(const AttendTensor &tensor) const { return k.evaluate(tensor.token); } ///< i64, elements
 
-  /// A warp's 16 rows from the tile's row `first` on: outputs not yet divided by the sums of weights, whose logarithm of
-  /// base 2 is `maximum`. Writes results, or the tile's part to the workspace.
+  /// A warp's 16 rows from the tile's row `first` on: outputs not yet divided by `sum`, both in units of 2^maximum.
+  /// Writes results, or the tile's part to the workspace.
   void store(const AttendTile &tile, Expr first, const Fragment &outputs, const std::array<Expr, 2> &maximum,
              const std::array<Expr, 2> &sum) const;
 
@@ -70,7 +70,7 @@ struct AttendParts {
   Array outputs, statistics;
 };
 
-/// What older outputs are to be multiplied by after a block: for each of the lane's rows, if any of the warp's rows needs it.
+/// What older outputs are to be multiplied by after a block, for each of the lane's rows, if any of the warp's needs it.
 struct Rescale {
   Expr needed; ///< i1, the same in all lanes
   std::array<Expr, 2> factors;
@@ -84,8 +84,8 @@ struct Rescale {
 class OnlineSoftmax {
 public:
   OnlineSoftmax() = default;
-  /// `polynomials`: of every 64 weights of a lane, so many are computed without the special function unit, where that is busier than
-  /// others. They are right to 2^-13; a hidden key's is not 0 but next to it.
+  /// `polynomials`: of every 64 weights of a lane, so many are computed without the special function unit, where that
+  /// is busier than others. They are right to 2^-13; a hidden key's is not 0 but next to it.
   OnlineSoftmax(KernelBuilder &k, double scale, unsigned polynomials = 0);
 
   /// Scores become weights.
@@ -112,7 +112,8 @@ private:
 
 /// 1 / sum, or 0 for a row that saw no key.
 Expr inverseSum(KernelBuilder &k, Expr maximum, Expr sum);
-/// Hides scores of keys that a row does not see: `scores` has the keys from `key` on, `ranges` are the lane's two rows'.
+/// Hides scores of keys that a row does not see: `scores` has the keys from `key` on, `ranges` are the lane's rows'.
+/// `begins`: ranges may begin past the first key.
 void hideScores(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges, bool begins);
 /// Two neighbours from an even column on, rounded to the array's type.
 void storePair(KernelBuilder &k, Expr low, Expr high, const Array &array, Expr index);
