@@ -108,6 +108,16 @@ template <typename Body> CUresult callOutsideRecording(const char *name, Body bo
   return call(name, true, body);
 }
 
+/// The same for calls that give something back: a device that has failed lets go of it all the same, and answers with its error.
+template <typename Body> CUresult callToRelease(const char *name, Body body) {
+  if (recordings() != 0 || currentContexts() == 0)
+    return callOutsideRecording(name, body);
+  return call(name, false, [&](Device &device) -> CUresult {
+    CUresult result = body(device);
+    return device.sticky != CUDA_SUCCESS ? device.sticky : result;
+  });
+}
+
 } // namespace standin
 
 #define STANDIN_EXPORT extern "C" __attribute__((visibility("default")))

@@ -164,7 +164,7 @@ STANDIN_EXPORT int msaStandinContains(const void *pattern, size_t bytes) {
 }
 
 /// 0: live device allocations; 1: device allocations ever made; 2: launches; 3: launches of graphs; 4: retained contexts; 5: live pinned
-/// allocations; 6: the error of a device that has failed.
+/// allocations.
 STANDIN_EXPORT uint64_t msaStandinCount(int what) {
   std::lock_guard lock(driver().mutex);
   if (!driver().device)
@@ -183,8 +183,6 @@ STANDIN_EXPORT uint64_t msaStandinCount(int what) {
     return uint64_t(device.contexts);
   case 5:
     return device.pinned.size();
-  case 6:
-    return uint64_t(device.sticky);
   }
   return 0;
 }

@@ -69,7 +69,7 @@ STANDIN_EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) {
 }
 
 STANDIN_EXPORT CUresult cuMemFree_v2(CUdeviceptr address) {
-  return callOutsideRecording("cuMemFree", [&](Device &device) -> CUresult {
+  return callToRelease("cuMemFree", [&](Device &device) -> CUresult {
     auto found = device.allocations.find(address);
     if (found == device.allocations.end()) {
       complain("cuMemFree: the address is not that of an allocation");
@@ -103,7 +103,7 @@ STANDIN_EXPORT CUresult cuMemHostAlloc(void **host, size_t bytes, unsigned) {
 }
 
 STANDIN_EXPORT CUresult cuMemFreeHost(void *host) {
-  return callOutsideRecording("cuMemFreeHost", [&](Device &device) -> CUresult {
+  return callToRelease("cuMemFreeHost", [&](Device &device) -> CUresult {
     auto found = device.pinned.find(host);
     if (found == device.pinned.end())
       return CUDA_ERROR_INVALID_VALUE;

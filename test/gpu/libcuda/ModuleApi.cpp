@@ -113,7 +113,7 @@ STANDIN_EXPORT CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, 
 }
 
 STANDIN_EXPORT CUresult cuModuleUnload(CUmodule handle) {
-  return callOutsideRecording("cuModuleUnload", [&](Device &device) {
+  return callToRelease("cuModuleUnload", [&](Device &device) -> CUresult {
     std::unique_ptr<LoadedModule> module(reinterpret_cast<LoadedModule *>(handle));
     device.memory.unload(*module->module);
     return CUDA_SUCCESS;

@@ -102,7 +102,7 @@ STANDIN_EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned flags) {
 }
 
 STANDIN_EXPORT CUresult cuStreamDestroy_v2(CUstream handle) {
-  return call("cuStreamDestroy", true, [&](Device &device) {
+  return callToRelease("cuStreamDestroy", [&](Device &device) -> CUresult {
     Stream &stream = streamOf(device, handle);
     (void)drain(device, stream);
     std::erase_if(device.streams, [&](const auto &each) { return each.get() == &stream; });
