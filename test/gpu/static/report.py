@@ -124,7 +124,7 @@ def main():
     except tools.ToolError as e:
         print(f"skipped: {e}")
         return 77
-    report = json.loads(json.dumps(make(arguments.counters, arguments.instances, found)))  # as it will be read back
+    report = json.loads(json.dumps(make(arguments.counters, arguments.instances, found), sort_keys=True))  # as it will be read back
     failed = []
     if arguments.update:
         with open(GOLDEN, "w", encoding="utf-8") as f:
