@@ -37,6 +37,23 @@ namespace msa::cpu {
 #include "codegen/cpu/Passes.h.inc"
 } // namespace msa::cpu
 
+void msa::cpu::addConversionToLLVM(OpPassManager &lower) {
+  OpPassManager &function = lower.nest<func::FuncOp>();
+  function.addPass(createConvertVectorToSCFPass());
+  function.addPass(memref::createExpandStridedMetadataPass());
+  function.addPass(createLowerAffinePass());
+  function.addPass(createSCFToControlFlowPass());
+  lower.addPass(createConvertVectorToLLVMPass());
+  lower.nest<func::FuncOp>().addPass(createConvertMathToLLVMPass());
+  lower.addPass(createUBToLLVMConversionPass());
+  lower.addPass(createFinalizeMemRefToLLVMConversionPass());
+  lower.addPass(createArithToLLVMConversionPass());
+  lower.addPass(createConvertIndexToLLVMPass());
+  lower.addPass(createConvertFuncToLLVMPass());
+  lower.addPass(createConvertControlFlowToLLVMPass());
+  lower.addPass(createReconcileUnrealizedCastsPass());
+}
+
 namespace {
 
 /// The schema's ParameterKind, as exec.kernel's `parameters` holds it.
@@ -182,20 +199,7 @@ struct LowerKernelsToLLVM : msa::cpu::impl::LowerKernelsToLLVMBase<LowerKernelsT
     }
 
     OpPassManager lower(ModuleOp::getOperationName());
-    OpPassManager &function = lower.nest<func::FuncOp>();
-    function.addPass(createConvertVectorToSCFPass());
-    function.addPass(memref::createExpandStridedMetadataPass());
-    function.addPass(createLowerAffinePass());
-    function.addPass(createSCFToControlFlowPass());
-    lower.addPass(createConvertVectorToLLVMPass());
-    lower.nest<func::FuncOp>().addPass(createConvertMathToLLVMPass());
-    lower.addPass(createUBToLLVMConversionPass());
-    lower.addPass(createFinalizeMemRefToLLVMConversionPass());
-    lower.addPass(createArithToLLVMConversionPass());
-    lower.addPass(createConvertIndexToLLVMPass());
-    lower.addPass(createConvertFuncToLLVMPass());
-    lower.addPass(createConvertControlFlowToLLVMPass());
-    lower.addPass(createReconcileUnrealizedCastsPass());
+    msa::cpu::addConversionToLLVM(lower);
     if (failed(runPipeline(lower, module)))
       return signalPassFailure();
   }

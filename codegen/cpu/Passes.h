@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
+#include "mlir/Pass/PassManager.h"
 
 namespace msa::cpu {
 
@@ -32,6 +33,11 @@ void populateLowerRouteScanPatterns(mlir::RewritePatternSet &patterns, const CPU
 void populateLowerRowsPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
 /// linalg ops on memrefs inside kernels: part of the above, and of use to any lowering that leaves such ops.
 void populateVectorizeLinalgPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+
+/// Adds the conversions from functions of scf, vector, memref, arith and math to the LLVM dialect: the last part of
+/// lower-kernels-to-llvm and of lower-gpu-functions-to-llvm, for a module of `func.func`s without bools or bf16 in memory and
+/// without math functions that need a library.
+void addConversionToLLVM(mlir::OpPassManager &lower);
 
 } // namespace msa::cpu
 

@@ -36,20 +36,7 @@ struct LowerGPUFunctionsToLLVM : msa::gpu::impl::LowerGPUFunctionsToLLVMBase<Low
     lower.addPass(createCSEPass());
     lower.addPass(msa::cpu::createStoreAsIntegers());
     lower.addPass(msa::cpu::createExpandMath());
-    OpPassManager &function = lower.nest<func::FuncOp>();
-    function.addPass(createConvertVectorToSCFPass());
-    function.addPass(memref::createExpandStridedMetadataPass());
-    function.addPass(createLowerAffinePass());
-    function.addPass(createSCFToControlFlowPass());
-    lower.addPass(createConvertVectorToLLVMPass());
-    lower.nest<func::FuncOp>().addPass(createConvertMathToLLVMPass());
-    lower.addPass(createUBToLLVMConversionPass());
-    lower.addPass(createFinalizeMemRefToLLVMConversionPass());
-    lower.addPass(createArithToLLVMConversionPass());
-    lower.addPass(createConvertIndexToLLVMPass());
-    lower.addPass(createConvertFuncToLLVMPass());
-    lower.addPass(createConvertControlFlowToLLVMPass());
-    lower.addPass(createReconcileUnrealizedCastsPass());
+    msa::cpu::addConversionToLLVM(lower);
     if (failed(runPipeline(lower, module)))
       return signalPassFailure();
     Builder b(&getContext());
