@@ -245,9 +245,10 @@ private:
     port->firstDim = uint32_t(program->dims.size());
     port->aliasInput = kNone;
     port->slot = kNone;
-    if (msa_element_size(port->type) == 0)
-      return failure(MSA_INVALID_ARTIFACT, "entry '%s': %s '%s' has element type %u, expected 0 to %d", entry.name, what,
-                     port->name, type, MSA_BOOL);
+    msa_element_type lastType = root->version_minor() >= 2 ? MSA_F8E4M3FN : MSA_BOOL;
+    if (type > uint32_t(lastType))
+      return failure(MSA_INVALID_ARTIFACT, "entry '%s': %s '%s' has element type %u, expected 0 to %d, which format version %u.%u has",
+                     entry.name, what, port->name, type, lastType, root->version_major(), root->version_minor());
     if (port->rank > MSA_MAX_RANK)
       return failure(MSA_INVALID_ARTIFACT, "entry '%s': %s '%s' has rank %u, expected at most %d", entry.name, what, port->name,
                      port->rank, MSA_MAX_RANK);

@@ -48,6 +48,7 @@ size_t msa_element_size(msa_element_type type) {
   case MSA_I8:
   case MSA_U8:
   case MSA_BOOL:
+  case MSA_F8E4M3FN:
     return 1;
   case MSA_F16:
   case MSA_BF16:
@@ -67,7 +68,8 @@ size_t msa_element_size(msa_element_type type) {
 }
 
 const char *msa_element_name(msa_element_type type) {
-  static const char *const names[] = {"f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "bool"};
+  static const char *const names[] = {"f32", "f16", "bf16", "f64", "i8",  "i16",  "i32",
+                                      "i64", "u8",  "u16",  "u32", "u64", "bool", "f8e4m3fn"};
   return unsigned(type) < sizeof(names) / sizeof(names[0]) ? names[type] : "unknown";
 }
 

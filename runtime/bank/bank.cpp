@@ -25,8 +25,13 @@ msa_bank::~msa_bank() {
   pthread_rwlock_destroy(&lock);
 }
 
-/// The type in which |program| reads |name|, outside of entry |encode|; f32 when nothing reads it.
-static msa_element_type typeInMemory(const msa_program *program, uint32_t encode, const char *name) {
+static bool startsWith(const char *name, const char *stem) { return std::strncmp(name, stem, std::strlen(stem)) == 0; }
+
+/// Scales of keys in a small type: a number a row, which no storage type may round.
+static bool isScale(const char *name) { return startsWith(name, "mem_rk_scale."); }
+
+/// The type in which |program| reads |name|, outside of entry |encode|; |otherwise| when nothing reads it.
+static msa_element_type typeInMemory(const msa_program *program, uint32_t encode, const char *name, msa_element_type otherwise) {
   for (uint32_t entry = 0; entry < msa_program_entry_count(program); ++entry) {
     uint32_t input;
     msa_port port;
@@ -34,13 +39,14 @@ static msa_element_type typeInMemory(const msa_program *program, uint32_t encode
         msa_program_input(program, entry, input, &port))
       return port.type;
   }
-  return MSA_F32;
+  return otherwise;
 }
 
 Status msa_bank::describe(msa_program *program, msa_element_type storageType) {
   if (storageType != MSA_F32 && storageType != MSA_F16 && storageType != MSA_BF16)
     return failure(MSA_INVALID_ARGUMENT, "a bank cannot be stored as %s; expected f32, f16 or bf16", msa_element_name(storageType));
   storage = storageType;
+  bool chosen = storage != MSA_F32; // the storage type: by the caller, or by a field
   uint32_t encode = 0;
   if (!msa_program_find_entry(program, "encode", &encode))
     return failure(MSA_INVALID_ARGUMENT, "the artifact has no entry 'encode', so there is nothing that could fill a bank");
@@ -52,13 +58,20 @@ Status msa_bank::describe(msa_program *program, msa_element_type storageType) {
     if (std::strlen(port.name) > kMaxFieldName || fields.size() == kMaxFields)
       return failure(MSA_UNSUPPORTED, "output '%s' of entry 'encode': expected at most %u fields with names of at most %zu bytes",
                      port.name, kMaxFields, kMaxFieldName);
-    if (port.type != MSA_F32 || port.rank < 2)
-      return failure(MSA_UNSUPPORTED, "output '%s' of entry 'encode': expected f32 of rank 2 or more, found %s of rank %u", port.name,
-                     msa_element_name(port.type), port.rank);
-    msa_element_type type = typeInMemory(program, encode, port.name);
-    if (fields.size() == 0 && storage == MSA_F32 && (type == MSA_F16 || type == MSA_BF16))
-      storage = type;
-    if (type != MSA_F32 && type != storage)
+    bool fixed = port.type == MSA_F8E4M3FN || isScale(port.name); // stored as encode gives it
+    if ((port.type != MSA_F32 && port.type != MSA_F8E4M3FN) || port.rank < 2)
+      return failure(MSA_UNSUPPORTED, "output '%s' of entry 'encode': expected f32 or f8e4m3fn of rank 2 or more, found %s of rank %u",
+                     port.name, msa_element_name(port.type), port.rank);
+    msa_element_type type = typeInMemory(program, encode, port.name, port.type);
+    if (fixed ? type != port.type : type == MSA_F8E4M3FN)
+      return failure(MSA_UNSUPPORTED, "entry 'encode' gives '%s' as %s, but the artifact reads it as %s; compile all entries in one go",
+                     port.name, msa_element_name(port.type), msa_element_name(type));
+    if (!fixed && !chosen) {
+      chosen = true;
+      if (type == MSA_F16 || type == MSA_BF16)
+        storage = type;
+    }
+    if (!fixed && type != MSA_F32 && type != storage)
       return failure(MSA_UNSUPPORTED, "the artifact reads '%s' as %s, so its bank can be stored as %s only, not as %s", port.name,
                      msa_element_name(type), msa_element_name(type), msa_element_name(storage));
     auto *field = allocator.create<BankField>(runtime);
@@ -70,6 +83,7 @@ Status msa_bank::describe(msa_program *program, msa_element_type storageType) {
     }
     std::strcpy(field->name, port.name);
     field->type = type;
+    field->stored = fixed ? type : MSA_F32; // or the storage type, below
     field->rowRank = port.rank - 1;
     for (uint32_t axis = 1; axis < port.rank; ++axis) {
       int64_t dim = port.dims[axis].size;
@@ -83,6 +97,9 @@ Status msa_bank::describe(msa_program *program, msa_element_type storageType) {
   }
   if (fields.empty())
     return failure(MSA_INVALID_ARGUMENT, "entry 'encode' of the artifact has no output mem_*, so there is nothing to keep in a bank");
+  for (BankField *field : fields)
+    if (field->type != MSA_F8E4M3FN && !isScale(field->name))
+      field->stored = storage;
   placeFields();
   if (const uint8_t *bytes = msa_program_fingerprint(program)) {
     hasFingerprint = true;
@@ -92,12 +109,11 @@ Status msa_bank::describe(msa_program *program, msa_element_type storageType) {
 }
 
 void msa_bank::placeFields() {
-  auto starts = [](const BankField *field, const char *stem) { return std::strncmp(field->name, stem, std::strlen(stem)) == 0; };
   bool separate = false;
   for (const BankField *field : fields)
-    separate |= starts(field, "mem_rk.");
+    separate |= startsWith(field->name, "mem_rk.");
   for (BankField *field : fields)
-    field->deviceRows.content = !starts(field, separate ? "mem_rk." : "mem_k.");
+    field->deviceRows.content = !startsWith(field->name, separate ? "mem_rk." : "mem_k.") && !isScale(field->name);
 }
 
 Status msa_bank::forgetRows(int64_t first) {
@@ -262,7 +278,7 @@ bool msa_bank_fits(const msa_bank *bank, const msa_program *program) {
     if (fields == bank->fields.size())
       return false;
     const BankField &field = *bank->fields[fields++];
-    if (std::strcmp(field.name, port.name) != 0 || field.rowRank != port.rank - 1)
+    if (std::strcmp(field.name, port.name) != 0 || field.rowRank != port.rank - 1 || field.givenType() != port.type)
       return false;
     for (uint32_t axis = 1; axis < port.rank; ++axis)
       if (port.dims[axis].size != field.rowShape[axis - 1])
@@ -281,22 +297,33 @@ void msa_bank_get_size(const msa_bank *bank, msa_bank_size *out_size) {
   for (const BankField *field : bank->fields) {
     out_size->memory_bytes += field->slabs.size() * uint64_t(kSlabRows) * field->rowBytes();
     out_size->row_bytes += uint64_t(out_size->rows) * field->rowBytes();
-    out_size->stored_bytes += uint64_t(out_size->rows) * field->rowElements * msa_element_size(bank->storage);
+    out_size->stored_bytes += uint64_t(out_size->rows) * field->storedRowBytes();
   }
 }
 
-/// Rounds |rows| f32 rows to the storage type and writes them to |to|. Returns the first bad element, or the count.
-static size_t putRows(const BankField &field, msa_element_type storage, const float *from, uint64_t rows, uint8_t *to) {
+/// Rounds |rows| given rows to the stored type and writes them to |to|. Returns the first bad element, or the count.
+static size_t putRows(const BankField &field, const uint8_t *given, uint64_t rows, uint8_t *to) {
   size_t count = size_t(rows * field.rowElements);
-  if (storage == MSA_F32 || field.type == storage)
-    return narrowRows(from, count, storage, to);
+  if (field.type == MSA_F8E4M3FN) {
+    if (count)
+      std::memcpy(to, given, count);
+    if (allFinite(given, count, field.type))
+      return count;
+    size_t bad = 0;
+    while (allFinite(given + bad, 1, field.type))
+      ++bad;
+    return bad;
+  }
+  auto *from = reinterpret_cast<const float *>(given);
+  if (field.type == field.stored)
+    return narrowRows(from, count, field.stored, to);
   uint16_t narrow[512];
   for (size_t i = 0; i < count; i += 512) {
     size_t part = count - i < 512 ? count - i : 512;
-    size_t bad = narrowRows(from + i, part, storage, narrow);
+    size_t bad = narrowRows(from + i, part, field.stored, narrow);
     if (bad != part)
       return i + bad;
-    (void)widenRows(narrow, part, storage, reinterpret_cast<float *>(to) + i);
+    (void)widenRows(narrow, part, field.stored, reinterpret_cast<float *>(to) + i);
   }
   return count;
 }
@@ -327,9 +354,9 @@ static Status checkTensors(const msa_bank *bank, const msa_tensor *tensors, size
   for (size_t f = 0; f < count; ++f) {
     const BankField &field = *bank->fields[f];
     const msa_tensor &tensor = tensors[f];
-    if (tensor.type != MSA_F32 || tensor.rank != field.rowRank + 1 || tensor.shape[0] != rows || (rows && !tensor.data))
-      return failure(MSA_INVALID_ARGUMENT, "rows of '%s': expected f32 of rank %u with %" PRId64 " rows, found %s of rank %u with %" PRId64,
-                     field.name, field.rowRank + 1, rows, msa_element_name(tensor.type), tensor.rank,
+    if (tensor.type != field.givenType() || tensor.rank != field.rowRank + 1 || tensor.shape[0] != rows || (rows && !tensor.data))
+      return failure(MSA_INVALID_ARGUMENT, "rows of '%s': expected %s of rank %u with %" PRId64 " rows, found %s of rank %u with %" PRId64,
+                     field.name, msa_element_name(field.givenType()), field.rowRank + 1, rows, msa_element_name(tensor.type), tensor.rank,
                      tensor.rank ? tensor.shape[0] : int64_t(0));
     for (uint32_t axis = 1; axis < tensor.rank; ++axis)
       if (tensor.shape[axis] != field.rowShape[axis - 1])
@@ -351,15 +378,16 @@ static Status add(msa_bank *bank, const msa_bank_document *documents, size_t cou
   // Beyond usedPlaces nobody reads yet.
   for (size_t f = 0; f < tensorCount; ++f) {
     const BankField &field = *bank->fields[f];
-    auto *from = static_cast<const float *>(tensors[f].data);
+    auto *from = static_cast<const uint8_t *>(tensors[f].data);
+    uint64_t givenBytes = field.rowElements * msa_element_size(field.givenType());
     for (int64_t done = 0; done < rows;) {
       int64_t place = bank->usedPlaces + done, room = kSlabRows - place % kSlabRows;
       int64_t part = rows - done < room ? rows - done : room;
       size_t elements = size_t(part) * field.rowElements;
-      size_t bad = putRows(field, bank->storage, from + uint64_t(done) * field.rowElements, uint64_t(part), field.row(place));
+      size_t bad = putRows(field, from + uint64_t(done) * givenBytes, uint64_t(part), field.row(place));
       if (bad != elements)
         return failure(MSA_INVALID_ARGUMENT, "row %" PRId64 " of '%s' holds a value that is not finite as %s",
-                       done + int64_t(bad / field.rowElements), field.name, msa_element_name(bank->storage));
+                       done + int64_t(bad / field.rowElements), field.name, msa_element_name(field.stored));
       done += part;
     }
   }

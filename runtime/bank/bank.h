@@ -23,7 +23,8 @@ struct BankField {
   explicit BankField(msa_runtime *runtime) : slabs(runtime->allocator), deviceRows(runtime) {}
 
   char name[kMaxFieldName + 1] = {};
-  msa_element_type type = MSA_F32; // in memory
+  msa_element_type type = MSA_F32;   // in memory
+  msa_element_type stored = MSA_F32; // in a file; values in memory are values of this type too
   uint32_t rowRank = 0;
   int64_t rowShape[MSA_MAX_RANK - 1] = {};
   uint64_t rowElements = 1;
@@ -31,6 +32,9 @@ struct BankField {
   DeviceRows deviceRows;
 
   uint64_t rowBytes() const { return rowElements * msa_element_size(type); }
+  uint64_t storedRowBytes() const { return rowElements * msa_element_size(stored); }
+  /// What encode gives and msa_bank_add takes.
+  msa_element_type givenType() const { return type == MSA_F8E4M3FN ? type : MSA_F32; }
   uint8_t *row(int64_t place) const {
     return slabs[size_t(place / kSlabRows)] + uint64_t(place % kSlabRows) * rowBytes();
   }
@@ -68,7 +72,8 @@ struct msa_bank {
   void dropRecord(const msa::rt::BankRecord &record);
   /// Runs after |rows| more rows; fails without effect.
   msa::rt::Status extendRuns(int64_t rows);
-  /// Says which fields are read and which are searched: routing keys are `mem_rk.*`, or, of a model without those, `mem_k.*`.
+  /// Says which fields are read and which are searched: routing keys are `mem_rk.*` and their scales, or, of a model without those,
+  /// `mem_k.*`.
   void placeFields();
   /// Rows from |first| on are gone or move: clears their copies on devices.
   msa::rt::Status forgetRows(int64_t first);

@@ -3,11 +3,13 @@
 // A bank as a file, `BANK` in a directory of its own. Little-endian, in this order and without gaps:
 //
 //   header     magic "MSABANK\n", version, sizes, fingerprint of the model, digests of the sections, digest of the header
-//   fields     per field: name (64 bytes, zero behind it), rank of a row, dims
+//   fields     per field: name (64 bytes, zero behind it), rank of a row, its own type (1.1), dims
 //   documents  per document: number, chunks, lengths of name, text and ids
 //   strings    per document: name, text
 //   ids        per document: int32 tokens
-//   rows       per field: all rows in the storage type
+//   rows       per field: all rows, in the field's own type where it has one, else in the storage type
+//
+// Version 1.1 has fields with a type of their own: routing keys of f8e4m3fn, and their scales of f32. A bank without them is written as 1.0.
 //
 // A reader trusts nothing: every size is checked against the file's before memory is taken for it, and every byte is under a
 // digest, so what loads is what was saved. The digests tell damage from health; they do not stop someone who writes a new file.
@@ -31,7 +33,7 @@ using namespace msa::rt;
 namespace {
 
 constexpr char kMagic[8] = {'M', 'S', 'A', 'B', 'A', 'N', 'K', '\n'};
-constexpr uint32_t kMajor = 1, kMinor = 0;
+constexpr uint32_t kMajor = 1, kMinor = 1;
 constexpr char kName[] = "BANK", kPartialName[] = "BANK.partial";
 
 struct FileSection {
@@ -58,7 +60,8 @@ static_assert(sizeof(FileHeader) == 8 + 4 * 4 + 8 + 32 + 3 * 8 + 5 * 16 + 8);
 
 struct FileField {
   char name[kMaxFieldName + 1];
-  uint64_t rowRank;
+  uint32_t rowRank;
+  uint32_t ownType; // 1 + msa_element_type; 0: the storage type
   int64_t rowShape[MSA_MAX_RANK - 1];
 };
 
@@ -68,6 +71,8 @@ struct FileDocument {
 };
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bank files are little-endian");
+
+bool hasOwnType(const msa_bank &bank, const BankField &field) { return field.stored != bank.storage || field.type == MSA_F8E4M3FN; }
 
 class FileDescriptor {
 public:
@@ -138,14 +143,14 @@ bool putRows(Writer &writer, const msa_bank &bank, const BankField &field) {
   for (const BankRun &run : bank.runs) {
     const uint8_t *rows = field.row(run.place);
     uint64_t count = uint64_t(run.rows) * field.rowElements;
-    if (field.type == bank.storage) {
-      if (!writer.put(rows, count * msa_element_size(bank.storage)))
+    if (field.type == field.stored) {
+      if (!writer.put(rows, count * msa_element_size(field.stored)))
         return false;
       continue;
     }
     for (uint64_t i = 0; i < count; i += 4096) {
       size_t part = count - i < 4096 ? size_t(count - i) : 4096;
-      (void)narrowRows(reinterpret_cast<const float *>(rows) + i, part, bank.storage, narrow); // exact: rounded when added
+      (void)narrowRows(reinterpret_cast<const float *>(rows) + i, part, field.stored, narrow); // exact: rounded when added
       if (!writer.put(narrow, part * sizeof *narrow))
         return false;
     }
@@ -160,6 +165,7 @@ bool putAll(Writer &writer, const msa_bank &bank, FileHeader &header) {
     FileField out = {};
     std::memcpy(out.name, field->name, sizeof out.name);
     out.rowRank = field->rowRank;
+    out.ownType = hasOwnType(bank, *field) ? 1 + uint32_t(field->stored) : 0;
     std::memcpy(out.rowShape, field->rowShape, sizeof out.rowShape);
     good = good && writer.put(&out, sizeof out);
   }
@@ -219,7 +225,9 @@ Status save(const msa_bank &bank, const char *directory) {
   FileHeader header = {};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   header.major = kMajor;
-  header.minor = kMinor;
+  for (const BankField *field : bank.fields)
+    if (hasOwnType(bank, *field))
+      header.minor = kMinor;
   header.storage = uint32_t(bank.storage);
   header.fieldCount = uint32_t(bank.fields.size());
   header.hasFingerprint = bank.hasFingerprint;
@@ -313,7 +321,8 @@ Status readFields(Reader &reader, const FileHeader &header, const msa_bank &bank
     if (f >= bank.fields.size())
       continue;
     const BankField &field = *bank.fields[f];
-    if (std::memcmp(in.name, field.name, sizeof in.name) != 0 || in.rowRank != field.rowRank ||
+    uint32_t ownType = hasOwnType(bank, field) ? 1 + uint32_t(field.stored) : 0;
+    if (std::memcmp(in.name, field.name, sizeof in.name) != 0 || in.rowRank != field.rowRank || in.ownType != ownType ||
         std::memcmp(in.rowShape, field.rowShape, sizeof in.rowShape) != 0)
       return failure(MSA_INVALID_ARGUMENT, "the bank in '%s' has another layout than the artifact: field %u is not '%s' with the same row; "
                                            "use the artifact that it was made with, or make a new bank",
@@ -388,16 +397,16 @@ Status readRows(Reader &reader, const FileHeader &header, msa_bank &bank) {
     for (int64_t place = 0; place < rows; place += kSlabRows) {
       uint64_t count = uint64_t(rows - place < kSlabRows ? rows - place : kSlabRows) * field->rowElements;
       uint8_t *to = field->row(place);
-      if (field->type == bank.storage) {
-        MSA_TRY(reader.get(to, count * msa_element_size(bank.storage)));
-        if (!allFinite(to, size_t(count), bank.storage))
+      if (field->type == field->stored) {
+        MSA_TRY(reader.get(to, count * msa_element_size(field->stored)));
+        if (!allFinite(to, size_t(count), field->stored))
           return reader.damaged("a row holds a value that is not finite");
         continue;
       }
       for (uint64_t i = 0; i < count; i += 4096) {
         size_t part = count - i < 4096 ? size_t(count - i) : 4096;
         MSA_TRY(reader.get(narrow, part * sizeof *narrow));
-        if (widenRows(narrow, part, bank.storage, reinterpret_cast<float *>(to) + i) != part)
+        if (widenRows(narrow, part, field->stored, reinterpret_cast<float *>(to) + i) != part)
           return reader.damaged("a row holds a value that is not finite");
       }
     }
@@ -464,7 +473,7 @@ Status load(msa_program *program, const char *directory, msa_bank *&out) {
   MSA_TRY(readFields(reader, header, bank, directory));
   uint64_t rowBytes = 0, total = 0;
   for (const BankField *field : bank.fields)
-    rowBytes += field->rowElements * msa_element_size(bank.storage);
+    rowBytes += field->storedRowBytes();
   if (__builtin_mul_overflow(rowBytes, header.rows, &total) || total != header.rowData.size)
     return reader.damaged("the sizes in its header contradict each other");
   MSA_TRY(readDocuments(reader, header, bank));

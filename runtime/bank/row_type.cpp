@@ -59,6 +59,14 @@ float floatFromF16(uint16_t bits) {
 
 float floatFromBF16(uint16_t bits) { return floatOf(uint32_t(bits) << 16); }
 
+float floatFromF8E4M3FN(uint8_t bits) {
+  uint32_t sign = uint32_t(bits & 0x80) << 24, magnitude = bits & 0x7f;
+  if (magnitude == 0x7f)
+    return floatOf(sign | 0x7fc00000);
+  float value = magnitude >= 8 ? floatOf((magnitude << 20) + (120u << 23)) : float(magnitude) * 0x1p-9f;
+  return sign ? -value : value;
+}
+
 size_t narrowRows(const float *from, size_t count, msa_element_type type, void *to) {
   size_t bad = count;
   if (count == 0)
@@ -102,6 +110,12 @@ bool allFinite(const void *values, size_t count, msa_element_type type) {
     auto *floats = static_cast<const float *>(values);
     for (size_t i = 0; i < count; ++i)
       all &= isFinite(floats[i]);
+    return all;
+  }
+  if (type == MSA_F8E4M3FN) {
+    auto *bytes = static_cast<const uint8_t *>(values);
+    for (size_t i = 0; i < count; ++i)
+      all &= (bytes[i] & 0x7f) != 0x7f;
     return all;
   }
   auto *bits = static_cast<const uint16_t *>(values);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows between f32 and the types that a bank stores them in.
+// Rows between f32 and the types that a bank stores them in. Rows of f8e4m3fn come from a model's encoder as they are kept.
 
 #ifndef MSA_RUNTIME_BANK_ROW_TYPE_H
 #define MSA_RUNTIME_BANK_ROW_TYPE_H
@@ -20,7 +20,10 @@ size_t narrowRows(const float *from, size_t count, msa_element_type type, void *
 /// The opposite; exact. Returns likewise.
 size_t widenRows(const void *from, size_t count, msa_element_type type, float *to);
 
-/// Whether none of |count| values of type |type| is an infinity or NaN.
+/// The number that |bits| of type f8e4m3fn stand for; exact.
+float floatFromF8E4M3FN(uint8_t bits);
+
+/// Whether none of |count| values of type |type| (f8e4m3fn as well) is an infinity or NaN.
 bool allFinite(const void *values, size_t count, msa_element_type type);
 
 } // namespace msa::rt

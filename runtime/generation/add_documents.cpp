@@ -34,16 +34,21 @@ public:
   Status initialize() {
     MSA_TRY(pass(Context::create(generator.program, context)));
     MSA_TRY(pass(Invocation::create(context, "encode", encode)));
+    uint32_t entry;
+    MSA_TRY(pass(generator.program.findEntry("encode", entry)));
     for (uint32_t i = 0; i < msa_bank_field_count(bank); ++i) {
       msa_bank_field field;
       uint32_t output;
       msa_bank_get_field(bank, i, &field);
       MSA_TRY(pass(encode.findOutput(field.name, output)));
       outputs.push_back(output);
-      uint64_t elements = 1;
+      msa_port port;
+      generator.program.output(entry, output, port);
+      types.push_back(port.type);
+      uint64_t bytes = msa_element_size(port.type);
       for (uint32_t axis = 0; axis < field.row_rank; ++axis)
-        elements *= uint64_t(field.row_shape[axis]);
-      rowElements.push_back(elements);
+        bytes *= uint64_t(field.row_shape[axis]);
+      rowBytes.push_back(bytes);
       fields.push_back(field);
     }
     rows.resize(fields.size());
@@ -98,8 +103,8 @@ public:
       if (tensor.shape[0] != numbers.shape[0])
         return failure(MSA_PROGRAM_FAILED, "entry 'encode' gave %" PRId64 " rows of '%s' and %" PRId64 " of 'chunk_doc'", tensor.shape[0],
                        fields[f].name, numbers.shape[0]);
-      auto *values = static_cast<const float *>(tensor.data);
-      rows[f].insert(rows[f].end(), values, values + uint64_t(tensor.shape[0]) * rowElements[f]);
+      auto *bytes = static_cast<const uint8_t *>(tensor.data);
+      rows[f].insert(rows[f].end(), bytes, bytes + uint64_t(tensor.shape[0]) * rowBytes[f]);
     }
     return {};
   }
@@ -113,7 +118,7 @@ public:
     for (size_t f = 0; f < fields.size(); ++f) {
       msa_tensor tensor = {};
       tensor.data = rows[f].data();
-      tensor.type = MSA_F32;
+      tensor.type = types[f];
       tensor.rank = fields[f].row_rank + 1;
       tensor.shape[0] = chunks;
       std::copy_n(fields[f].row_shape, fields[f].row_rank, tensor.shape + 1);
@@ -121,7 +126,7 @@ public:
     }
     MSA_TRY(Status(msa_bank_add(bank, records.data(), records.size(), tensors.data(), tensors.size())));
     for (size_t f = 0; f < fields.size(); ++f)
-      rows[f].erase(rows[f].begin(), rows[f].begin() + ptrdiff_t(uint64_t(chunks) * rowElements[f]));
+      rows[f].erase(rows[f].begin(), rows[f].begin() + ptrdiff_t(uint64_t(chunks) * rowBytes[f]));
     return {};
   }
 
@@ -136,9 +141,10 @@ private:
   Invocation encode;
   std::vector<msa_bank_field> fields;
   std::vector<uint32_t> outputs;
-  std::vector<uint64_t> rowElements;
+  std::vector<msa_element_type> types; // as encode gives them
+  std::vector<uint64_t> rowBytes;
   uint32_t chunkDoc = 0;
-  std::vector<std::vector<float>> rows; // per field, of documents that are not in the bank yet
+  std::vector<std::vector<uint8_t>> rows; // per field, of documents that are not in the bank yet
   std::vector<int64_t> ids, doc, pos, window, wpos, content;
 };
 

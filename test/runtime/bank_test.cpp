@@ -25,8 +25,13 @@ namespace {
 
 /// The test artifact with the entries that a bank looks at: `encode`, whose outputs give the fields (keys of 8 numbers, values of
 /// 2 x 3), and `read`, which copies a bank's rows and numbers out.
-Artifact bankArtifact(uint8_t fingerprint = 0x5a, int64_t keySize = 8, ElementType readType = ElementType::F32) {
+/// With `smallKeys` it gives and reads routing keys of f8e4m3fn as well (8 numbers a row) and their scales; where that is not the type
+/// in which `read` has them, it is an artifact that nobody compiles.
+Artifact bankArtifact(uint8_t fingerprint = 0x5a, int64_t keySize = 8, ElementType readType = ElementType::F32, bool smallKeys = false,
+                      ElementType smallReadType = ElementType::F8E4M3FN) {
   Artifact artifact = testArtifact();
+  if (smallKeys)
+    artifact.program.version_minor = 2;
   artifact.program.fingerprint.assign(32, fingerprint);
   int64_t elementBytes = readType == ElementType::F32 ? 4 : 2;
   auto copied = [](EntryBuilder &e, uint32_t n, const char *in, const char *out, ElementType type, int64_t bytes,
@@ -42,12 +47,20 @@ Artifact bankArtifact(uint8_t fingerprint = 0x5a, int64_t keySize = 8, ElementTy
   uint32_t n = encode.reg();
   copied(encode, n, "keys", "mem_k.0", ElementType::F32, keySize * 4, {E::fixed(keySize)}, false);
   copied(encode, n, "values", "mem_v.0", ElementType::F32, 24, {E::fixed(2), E::fixed(3)}, false);
+  if (smallKeys) {
+    copied(encode, n, "small", "mem_rk.0", ElementType::F8E4M3FN, 8, {E::fixed(2), E::fixed(4)}, false);
+    copied(encode, n, "scales", "mem_rk_scale.0", ElementType::F32, 4, {E::fixed(1), E::fixed(1)}, false);
+  }
   copied(encode, n, "doc", "chunk_doc", ElementType::I64, 8, {}, false);
   artifact.program.entries.push_back(encode.take());
   E read("read");
   n = read.reg();
   copied(read, n, "mem_k.0", "keys", readType, keySize * elementBytes, {E::fixed(keySize)}, true);
   copied(read, n, "mem_v.0", "values", readType, 6 * elementBytes, {E::fixed(2), E::fixed(3)}, true);
+  if (smallKeys) {
+    copied(read, n, "mem_rk.0", "small", smallReadType, smallReadType == ElementType::F32 ? 32 : 8, {E::fixed(2), E::fixed(4)}, true);
+    copied(read, n, "mem_rk_scale.0", "scales", ElementType::F32, 4, {E::fixed(1), E::fixed(1)}, true);
+  }
   copied(read, n, "chunk_doc", "numbers", ElementType::I64, 8, {}, false);
   artifact.program.entries.push_back(read.take());
   return artifact;
@@ -210,6 +223,21 @@ TEST(RowType, RoundsToNearestEven) {
   EXPECT_TRUE(std::isinf(floatFromF16(f16FromFloat(1e6f))));
 }
 
+TEST(RowType, SmallNumbersAreThoseOfTheirDefinition) {
+  for (uint32_t bits = 0; bits < 0x80; ++bits) {
+    int exponent = int(bits >> 3), mantissa = int(bits & 7);
+    float expected = exponent ? std::ldexp(float(8 + mantissa), exponent - 10) : std::ldexp(float(mantissa), -9);
+    uint8_t positive = uint8_t(bits), negative = uint8_t(bits | 0x80);
+    if (bits == 0x7f) {
+      EXPECT_TRUE(std::isnan(msa::rt::floatFromF8E4M3FN(positive)) && std::isnan(msa::rt::floatFromF8E4M3FN(negative)));
+      continue;
+    }
+    EXPECT_EQ(msa::rt::floatFromF8E4M3FN(positive), expected);
+    EXPECT_EQ(msa::rt::floatFromF8E4M3FN(negative), -expected);
+  }
+  EXPECT_EQ(msa::rt::floatFromF8E4M3FN(0x7e), 448);
+}
+
 TEST(Bank, EqualsItsModelThroughAddRemoveSaveLoad) {
   TestProgram program(1, bankArtifact());
   for (msa_element_type storage : {MSA_F32, MSA_F16, MSA_BF16}) {
@@ -304,6 +332,111 @@ TEST(Bank, KeepsNarrowRowsWhereTheArtifactReadsThem) {
   Bank loaded = loadBank(program, directory);
   ASSERT_EQ(msa_bank_spans(loaded, 0, &span, 1), 1u);
   EXPECT_EQ(static_cast<const uint16_t *>(span.data)[31], msa::rt::bf16FromFloat(model.documents[0].keys[31]));
+}
+
+/// Rows of all four fields, |rows| of them.
+struct SmallRows {
+  SmallRows(int64_t rows, std::mt19937 &random) : keys(size_t(rows) * 8), values(size_t(rows) * 6), small(size_t(rows) * 8), scales(size_t(rows)) {
+    std::uniform_real_distribution<float> real(-2, 2);
+    for (float &x : keys)
+      x = real(random);
+    for (float &x : values)
+      x = real(random);
+    for (float &x : scales)
+      x = 1e-5f * (3 + real(random)); // not a number of any 16-bit type
+    for (uint8_t &bits : small)
+      do
+        bits = uint8_t(random());
+      while ((bits & 0x7f) == 0x7f);
+    tensors[0] = {keys.data(), MSA_F32, 2, {rows, 8}};
+    tensors[1] = {values.data(), MSA_F32, 3, {rows, 2, 3}};
+    tensors[2] = {small.data(), MSA_F8E4M3FN, 3, {rows, 2, 4}};
+    tensors[3] = {scales.data(), MSA_F32, 3, {rows, 1, 1}};
+  }
+  std::vector<float> keys, values;
+  std::vector<uint8_t> small;
+  std::vector<float> scales;
+  msa_tensor tensors[4] = {};
+};
+
+template <typename T> std::vector<T> bytesOf(const msa_bank *bank, uint32_t field, size_t elements) {
+  std::vector<msa_row_span> spans(msa_bank_spans(bank, field, nullptr, 0));
+  msa_bank_spans(bank, field, spans.data(), spans.size());
+  std::vector<T> out;
+  for (const msa_row_span &span : spans)
+    out.insert(out.end(), static_cast<const T *>(span.data), static_cast<const T *>(span.data) + size_t(span.rows) * elements);
+  return out;
+}
+
+TEST(Bank, KeepsSmallRoutingKeysAndTheirScalesAsTheyAreGiven) {
+  TestProgram program(1, bankArtifact(0x5a, 8, ElementType::F32, true));
+  for (msa_element_type storage : {MSA_F32, MSA_F16, MSA_BF16}) {
+    Bank bank = makeBank(program, storage);
+    msa_bank_field field;
+    ASSERT_EQ(msa_bank_field_count(bank), 4u);
+    ASSERT_TRUE(msa_bank_get_field(bank, 2, &field));
+    EXPECT_EQ(field.type, MSA_F8E4M3FN);
+    std::mt19937 random(3);
+    SmallRows rows(20000, random); // more than a slab's
+    msa_bank_document documents[2] = {{-1, 19000, nullptr, 0, nullptr, 0, nullptr, 0}, {-1, 1000, nullptr, 0, nullptr, 0, nullptr, 0}};
+    expectOk(msa_bank_add(bank, documents, 2, rows.tensors, 4));
+    EXPECT_EQ(bytesOf<uint8_t>(bank, 2, 8), rows.small);
+    EXPECT_EQ(bytesOf<float>(bank, 3, 1), rows.scales) << "no storage type rounds a scale";
+    msa_bank_size size;
+    msa_bank_get_size(bank, &size);
+    EXPECT_EQ(size.stored_bytes, 20000u * (14 * msa_element_size(storage) + 8 + 4));
+
+    Directory directory("small_keys");
+    expectOk(msa_bank_save(bank, directory.path.c_str()));
+    Bank loaded = loadBank(program, directory);
+    EXPECT_EQ(bytesOf<uint8_t>(loaded, 2, 8), rows.small);
+    EXPECT_EQ(bytesOf<float>(loaded, 3, 1), rows.scales);
+    EXPECT_EQ(bytesOf<float>(loaded, 0, 8), bytesOf<float>(bank, 0, 8));
+
+    // A run reads them, made contiguous.
+    msa_invocation *invocation = nullptr;
+    expectOk(msa_invocation_create(program.context, program.entry("read"), &invocation));
+    expectOk(msa_bank_bind(loaded, invocation));
+    expectOk(msa_invocation_run(invocation, nullptr));
+    msa_tensor small, scales;
+    expectOk(msa_invocation_output(invocation, 2, &small));
+    expectOk(msa_invocation_output(invocation, 3, &scales));
+    EXPECT_EQ(small.type, MSA_F8E4M3FN);
+    EXPECT_EQ(std::memcmp(small.data, rows.small.data(), rows.small.size()), 0);
+    EXPECT_EQ(std::memcmp(scales.data, rows.scales.data(), rows.scales.size() * 4), 0);
+    msa_invocation_release(invocation);
+  }
+}
+
+TEST(Bank, RefusesSmallRoutingKeysThatItCannotKeep) {
+  TestProgram program(1, bankArtifact(0x5a, 8, ElementType::F32, true)), plain(1, bankArtifact());
+  TestProgram mixed(1, bankArtifact(0x5a, 8, ElementType::F32, true, ElementType::F32));
+  Bank bank = makeBank(program);
+  std::mt19937 random(5);
+  SmallRows rows(3, random);
+  msa_bank_document document = {-1, 3, nullptr, 0, nullptr, 0, nullptr, 0};
+  rows.small[17] = 0xff; // NaN
+  EXPECT_MESSAGE(msa_bank_add(bank, &document, 1, rows.tensors, 4), MSA_INVALID_ARGUMENT, "row 2 of 'mem_rk.0' holds a value that is not finite as f8e4m3fn");
+  rows.small[17] = 0x7e;
+  rows.scales[1] = INFINITY;
+  EXPECT_MESSAGE(msa_bank_add(bank, &document, 1, rows.tensors, 4), MSA_INVALID_ARGUMENT, "row 1 of 'mem_rk_scale.0' holds a value that is not finite as f32");
+  rows.scales[1] = 1;
+  rows.tensors[2].type = MSA_F32;
+  EXPECT_MESSAGE(msa_bank_add(bank, &document, 1, rows.tensors, 4), MSA_INVALID_ARGUMENT, "rows of 'mem_rk.0': expected f8e4m3fn of rank 3");
+  rows.tensors[2].type = MSA_F8E4M3FN;
+  expectOk(msa_bank_add(bank, &document, 1, rows.tensors, 4));
+
+  msa_bank *made = nullptr;
+  EXPECT_MESSAGE(msa_bank_create(mixed.program, nullptr, &made), MSA_UNSUPPORTED, "gives 'mem_rk.0' as f8e4m3fn, but the artifact reads it as f32");
+  msa_bank_options options;
+  msa_bank_options_initialize(&options);
+  options.storage = MSA_F8E4M3FN;
+  EXPECT_MESSAGE(msa_bank_create(program.program, &options, &made), MSA_INVALID_ARGUMENT, "cannot be stored as f8e4m3fn");
+  // A bank of another kind of keys is another layout.
+  Directory directory("small_or_not");
+  expectOk(msa_bank_save(bank, directory.path.c_str()));
+  EXPECT_MESSAGE(msa_bank_load(plain.program, directory.path.c_str(), &made), MSA_INVALID_ARGUMENT, "has 4 fields, the artifact has 2");
+  EXPECT_FALSE(msa_bank_fits(bank, plain.program));
 }
 
 TEST(Bank, RefusesWhatItCannotKeepAndStaysAsItWas) {

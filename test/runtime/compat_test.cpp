@@ -41,6 +41,19 @@ TEST(Compat, FrozenArtifactsStillRun) {
     bind(constant, 0, x, {16});
     expectOk(msa_invocation_run(constant, nullptr));
     EXPECT_EQ(output<float>(constant, 0)[15], 25.0f);
+    if (msa_program_find_entry(program, "move", &entry)) { // since 1.2
+      msa_invocation *move = nullptr;
+      expectOk(msa_invocation_create(context, entry, &move));
+      std::vector<uint8_t> rows = {1, 0x7e, 0x80, 0xfe, 5, 6, 7, 8};
+      msa_tensor small = {rows.data(), MSA_F8E4M3FN, 2, {2, 4}};
+      expectOk(msa_invocation_bind_input(move, 0, &small));
+      expectOk(msa_invocation_run(move, nullptr));
+      msa_tensor moved;
+      expectOk(msa_invocation_output(move, 0, &moved));
+      EXPECT_EQ(moved.type, MSA_F8E4M3FN);
+      EXPECT_EQ(std::memcmp(moved.data, rows.data(), rows.size()), 0);
+      msa_invocation_release(move);
+    }
     msa_invocation_release(add);
     msa_invocation_release(constant);
     msa_context_release(context);

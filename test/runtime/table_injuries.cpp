@@ -50,9 +50,9 @@ std::vector<Injury> tableInjuries() {
     list.push_back({std::move(name), [change] { return withSegments(change); }, MSA_INVALID_ARTIFACT, std::move(message)});
   };
 
-  add("version_major", [](Artifact &a) { a.program.version_major = 2; }, "format version 2.0, this runtime reads 1.0 to 1.1",
+  add("version_major", [](Artifact &a) { a.program.version_major = 2; }, "format version 2.0, this runtime reads 1.0 to 1.2",
       MSA_UNSUPPORTED);
-  add("version_minor", [](Artifact &a) { a.program.version_minor = 2; }, "format version 1.2, this runtime reads 1.0 to 1.1",
+  add("version_minor", [](Artifact &a) { a.program.version_minor = 3; }, "format version 1.3, this runtime reads 1.0 to 1.2",
       MSA_UNSUPPORTED);
   add("version_zero", [](Artifact &a) { a.program.version_major = 0; }, "format version 0.0", MSA_UNSUPPORTED);
   add("version_huge", [](Artifact &a) { a.program.version_major = UINT32_MAX; }, "format version 4294967295.0", MSA_UNSUPPORTED);
@@ -121,6 +121,8 @@ std::vector<Injury> tableInjuries() {
   add("input_twice", [](Artifact &a) { entry(a, "add").inputs[1]->name = "a"; }, "two inputs of add are named 'a'");
   add("output_name", [](Artifact &a) { entry(a, "add").outputs[0]->name = "a\nb"; }, "the name of output 0 is empty or not UTF-8");
   add("input_type", [](Artifact &a) { entry(a, "add").inputs[0]->type = schema::ElementType(99); }, "has element type 99");
+  add("input_type_of_format_1_2", [](Artifact &a) { entry(a, "add").inputs[0]->type = schema::ElementType::F8E4M3FN; },
+      "has element type 13, expected 0 to 12, which format version 1.0 has");
   add("input_rank", [](Artifact &a) {
     for (int i = 0; i < 9; ++i)
       entry(a, "add").inputs[0]->dims.push_back(std::make_unique<schema::DimT>());

@@ -91,6 +91,13 @@ uint16_t halfBits(float value, bool brain) {
   return uint16_t(sign | exponent << 10 | (bits >> 13 & 0x3ff));
 }
 
+/// Rounded towards zero; at most the largest number.
+uint8_t e4m3Bits(float value) {
+  uint16_t half = halfBits(value * 0x1p-8f, false); // with as many bits of exponent, which then stand in the same place
+  uint8_t magnitude = uint8_t(std::min<unsigned>(half >> 7 & 0xff, 0x7e));
+  return uint8_t((half >> 8 & 0x80) | magnitude);
+}
+
 void fillArray(Array &array, const Fill &fill) {
   switch (array.type) {
   case MSA_F32:
@@ -106,6 +113,16 @@ void fillArray(Array &array, const Fill &fill) {
       std::memcpy(&value, floats.data() + 4 * i, 4);
       uint16_t bits = halfBits(value, array.type == MSA_BF16);
       std::memcpy(array.bytes.data() + 2 * i, &bits, 2);
+    }
+    return;
+  }
+  case MSA_F8E4M3FN: {
+    Bytes floats(array.bytes.size() * 4);
+    fillAs<float>(floats, fill, true);
+    for (size_t i = 0; i < array.bytes.size(); ++i) {
+      float value;
+      std::memcpy(&value, floats.data() + 4 * i, 4);
+      array.bytes[i] = e4m3Bits(value);
     }
     return;
   }
@@ -180,8 +197,8 @@ Status bindInputs(const Options &options, const Runtime &runtime, const Program 
       continue;
     if (Status status = readNpy(file->second, bench.arrays[i]); !status.ok())
       return status;
-    if (port.type == MSA_BF16 && bench.arrays[i].type == MSA_U16)
-      bench.arrays[i].type = MSA_BF16;
+    if ((port.type == MSA_BF16 && bench.arrays[i].type == MSA_U16) || (port.type == MSA_F8E4M3FN && bench.arrays[i].type == MSA_U8))
+      bench.arrays[i].type = port.type;
     for (uint32_t axis = 0; axis < port.rank && axis < bench.arrays[i].shape.size(); ++axis)
       if (port.dims[axis].size < 0)
         symbols.emplace(port.dims[axis].symbol, bench.arrays[i].shape[axis]);
@@ -214,7 +231,8 @@ Status bindInputs(const Options &options, const Runtime &runtime, const Program 
           return Status(MSA_INVALID_ARGUMENT, "input '" + std::string(port.name) + "' would have more than 2^40 bytes");
       }
       array.bytes.resize(bytes);
-      bool isFloat = port.type == MSA_F32 || port.type == MSA_F64 || port.type == MSA_F16 || port.type == MSA_BF16;
+      bool isFloat = port.type == MSA_F32 || port.type == MSA_F64 || port.type == MSA_F16 || port.type == MSA_BF16 ||
+                     port.type == MSA_F8E4M3FN;
       auto fill = fills.find(port.name);
       Fill ones;
       ones.kind = Fill::Kind::kValue;

@@ -60,9 +60,10 @@ Status invoke(const Options &options) {
     Array &array = arrays[name];
     if (Status status = readNpy(path, array); !status.ok())
       return status;
-    // NumPy has no bf16, so its bits often travel as integers.
-    if (program.input(entry, index, port) && port.type == MSA_BF16 && array.type == MSA_U16)
-      array.type = MSA_BF16;
+    // NumPy has no bf16 and no f8e4m3fn, so their bits often travel as integers.
+    bool known = program.input(entry, index, port);
+    if (known && ((port.type == MSA_BF16 && array.type == MSA_U16) || (port.type == MSA_F8E4M3FN && array.type == MSA_U8)))
+      array.type = port.type;
     if (Status status = invocation.bindInput(index, array.tensor()); !status.ok())
       return Status(status.code(), "'" + path + "': " + status.message());
   }

@@ -20,6 +20,7 @@ struct TypeName {
 constexpr TypeName kTypes[] = {
     {MSA_F32, "<f4"}, {MSA_F16, "<f2"}, {MSA_BF16, "|V2"}, {MSA_F64, "<f8"}, {MSA_I8, "|i1"},  {MSA_I16, "<i2"}, {MSA_I32, "<i4"},
     {MSA_I64, "<i8"}, {MSA_U8, "|u1"},  {MSA_U16, "<u2"},  {MSA_U32, "<u4"}, {MSA_U64, "<u8"}, {MSA_BOOL, "|b1"},
+    {MSA_F8E4M3FN, "|V1"},
 };
 
 /// Reads the header's dictionary: three known keys, Python literals.
@@ -146,7 +147,7 @@ Status parseNpy(const uint8_t *bytes, size_t size, const std::string &what, Arra
       type = &candidate;
   if (!type)
     return bad("its elements are '" + descr +
-               "'; expected little-endian f2, f4, f8, i1 to i8, u1 to u8, b1, or V2 for bfloat16 (arr.astype(arr.dtype.newbyteorder('<')) "
+               "'; expected little-endian f2, f4, f8, i1 to i8, u1 to u8, b1, V1 for float8_e4m3fn or V2 for bfloat16 (arr.astype(arr.dtype.newbyteorder('<')) "
                "converts big-endian ones)");
   if (shape.size() > MSA_MAX_RANK)
     return bad("it has " + std::to_string(shape.size()) + " dims, expected at most " + std::to_string(MSA_MAX_RANK));

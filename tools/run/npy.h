@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// NumPy's .npy files (format versions 1 to 3): every element type of the runtime, little-endian, C order. NumPy has no bf16; those
-// elements are stored as `|V2`, two opaque bytes, which is also what ml_dtypes writes.
+// NumPy's .npy files (format versions 1 to 3): every element type of the runtime, little-endian, C order. NumPy has neither bf16
+// nor f8e4m3fn; those elements are stored as `|V2` and `|V1`, opaque bytes, which is also what ml_dtypes writes.
 
 #ifndef MSA_TOOLS_RUN_NPY_H
 #define MSA_TOOLS_RUN_NPY_H

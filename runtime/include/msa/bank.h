@@ -18,6 +18,9 @@
 // file holds them in that type. In memory they have the type that the artifact reads (msa_bank_field.type): where that is f32, a
 // bank stored as f16 or bf16 has half the size on disk, and the full size in memory.
 //
+// Small routing keys. An artifact compiled with --routing-keys=e4m3 gives and reads the fields mem_rk.* as f8e4m3fn, each with a field of
+// scales mem_rk_scale.*, f32 [rows, 1, 1]: a key is its scale times its elements. Both are given, kept and stored as they are.
+//
 // GPUs. A program on a GPU reads copies of the rows there, which the bank keeps: each row is uploaded once, by the first run after it was
 // added. Routing keys (fields mem_rk.*, or mem_k.* where there are none) are in the GPU's memory, the rest there or in pinned memory of
 // the host (msa_program_options.bank_content).
@@ -94,8 +97,8 @@ typedef struct msa_bank_document {
   size_t id_count;
 } msa_bank_document;
 
-/// Appends |document_count| documents and their rows: |fields| holds a tensor for every field, f32 [chunks of all, row shape...], in
-/// the bank's order of fields. Everything is copied. On failure nothing has changed. Codes: MSA_INVALID_ARGUMENT (a number that is
+/// Appends |document_count| documents and their rows: |fields| holds a tensor for every field, [chunks of all, row shape...] of f32, or
+/// of f8e4m3fn where that is the field's type, in the bank's order of fields. Everything is copied. On failure nothing has changed. Codes: MSA_INVALID_ARGUMENT (a number that is
 /// not above those before it, tensors of another shape, values that are not finite or too large for the storage type),
 /// MSA_OUT_OF_MEMORY.
 MSA_NODISCARD MSA_API msa_status *msa_bank_add(msa_bank *bank, const msa_bank_document *documents, size_t document_count,

@@ -34,7 +34,7 @@
 #define MSA_VERSION_MINOR 1
 /// Version of the artifact format that this runtime reads: major equal, minor not newer (runtime/schema/README.md).
 #define MSA_FORMAT_MAJOR 1
-#define MSA_FORMAT_MINOR 1
+#define MSA_FORMAT_MINOR 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -61,13 +61,15 @@ typedef enum msa_element_type MSA_ENUM_BASE {
   MSA_U32 = 10,
   MSA_U64 = 11,
   MSA_BOOL = 12, // one byte, 0 or 1
+  /// A sign, 4 bits of exponent (bias 7), 3 of mantissa; no infinities, NaN is 0x7f and 0xff, the largest number is 448.
+  MSA_F8E4M3FN = 13,
 } msa_element_type;
 
 #define MSA_MAX_RANK 8
 
 /// Bytes of one element; 0 for a value outside the enumeration.
 MSA_API size_t msa_element_size(msa_element_type type);
-/// "f32", "i64", "bool"...; "unknown" for a value outside the enumeration. Never NULL.
+/// "f32", "i64", "bool", "f8e4m3fn"...; "unknown" for a value outside the enumeration. Never NULL.
 MSA_API const char *msa_element_name(msa_element_type type);
 
 /// Contiguous row-major elements. |data| is aligned to the element size; it may be NULL when a dim is 0.
