@@ -429,6 +429,33 @@ void KernelBuilder::whileLoop(State state, function_ref<Expr()> condition, funct
   state.assign(loop.getResults());
 }
 
+void KernelBuilder::forItems(Expr items, unsigned axes, function_ref<void(Expr)> body) {
+  assert(axes >= 1 && axes <= 3);
+  // Read where they are used: what is held over the body is held in registers.
+  auto number = [&](StringRef ofBlock) {
+    auto read = [&](StringRef name, unsigned axis) {
+      Expr value = ptx(("mov.u32 $0, %" + name + "." + StringRef("xyz").substr(axis, 1) + ";").str(), i32(), {}, Effect::Ordered)[0];
+      return items.type().isInteger(64) ? toI64(value) : value;
+    };
+    Expr all = read(ofBlock, axes - 1);
+    for (unsigned axis = axes - 1; axis-- > 0;)
+      all = ofBlock == "ctaid" ? all * read("nctaid", axis) + read("ctaid", axis) : all * read("nctaid", axis);
+    return all;
+  };
+  Expr item = number("ctaid");
+  // What is computed from the thread's number is made anew for each item as well.
+  std::array<Expr, 4> entry = {thread(), lane(), warp(), warpgroup()};
+  whileLoop(State(item), [&] { return item < items; },
+            [&] {
+              noUnroll();
+              threadValue = entry[0], laneValue = entry[1], warpValue = entry[2];
+              pin(threadValue, laneValue, warpValue);
+              body(item);
+              item += number("nctaid");
+            });
+  threadValue = entry[0], laneValue = entry[1], warpValue = entry[2];
+}
+
 void KernelBuilder::roles(ArrayRef<Role> roles) {
   [[maybe_unused]] unsigned all = 0;
   for (const Role &role : roles)

@@ -260,6 +260,9 @@ public:
   }
   /// Tiles of a persistent kernel: the CTA's number, and on by the number of CTAs.
   void forTiles(Expr tiles, State state, llvm::function_ref<void(Expr tile)> body) { forLoop(block(), tiles, grid(), state, body); }
+  /// Items of a kernel whose launch has a CTA for each: the CTA's number along the first `axes` axes, x fastest, and on by the number of CTAs. In a
+  /// grid as large as the launch says that is one item. The item alone stays in a register meanwhile. `items` is i32 or i64, and so is the item.
+  void forItems(Expr items, unsigned axes, llvm::function_ref<void(Expr item)> body);
   /// As the first thing in a loop's body: ptxas shall not unroll it. It otherwise spends registers that the rest of the kernel needs.
   void noUnroll();
   void ifThen(Expr condition, State state, llvm::function_ref<void()> then);

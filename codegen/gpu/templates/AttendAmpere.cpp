@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===- AttendAmpere.cpp - attention by mma.sync and cp.async --------------===//
 //
-// A CTA has one tile and four warps with a quarter of its rows each, 16 or 32. Blocks of keys and of values take turns
+// A CTA has a tile and four warps with a quarter of its rows each, 16 or 32. Blocks of keys and of values take turns
 // in shared memory: values arrive while scores are computed, the next keys during the softmax and the second product.
 // Two CTAs or more on a multiprocessor fill each other's gaps.
 //
@@ -80,7 +80,12 @@ public:
         rows(k, problem, instance) {}
 
   void emit() {
-    AttendTile tile = tileOf(k.block(0), k.block(1), k.block(2));
+    k.forItems(rows.rowBlocks() * instance.splits * rows.headBlocks() * rows.batches(), 3, [&](Expr item) { attend(item); });
+  }
+
+private:
+  void attend(Expr item) {
+    AttendTile tile = tileOf(item);
     KeyRange range = rows.visible(tile);
     warpRow = k.warp() * (16 * rowTiles);
 
@@ -89,6 +94,7 @@ public:
     valueAddress = rows.address(problem.value, tile.batch, tile.kvHead);
     llvm::SmallVector<Fragment> outputs(rowTiles, Fragment(k, problem.valueDim));
     llvm::SmallVector<OnlineSoftmax> softmax(rowTiles, OnlineSoftmax(k, problem.scale));
+    // Of the tile before, queries and keys are read by none any more: all warps have met since. Values are copied after they meet again.
     k.ifThen(range.begin < range.end, State(outputs, softmax), [&] {
       copyQueries(tile);
       copyBlock(keys, problem.key, keyAddress, range.begin);
@@ -96,22 +102,20 @@ public:
                 [&](Expr first) { step(tile, first, range.end, outputs, softmax); });
     });
     // Found anew: what only this needs shall not take registers during the loop.
-    auto again = [&](StringRef axis) {
-      return k.ptx(("mov.u32 $0, %ctaid." + axis + ";").str(), k.i32(), {}, KernelBuilder::Effect::Ordered)[0];
-    };
-    AttendTile same = tileOf(again("x"), again("y"), again("z"));
+    k.pin(item);
+    AttendTile same = tileOf(item);
     for (unsigned r = 0; r < rowTiles; ++r)
       rows.store(same, warpRow + r * 16, outputs[r], softmax[r].maxima(k), softmax[r].sums(k));
   }
 
-private:
-  AttendTile tileOf(Expr x, Expr y, Expr z) {
-    Expr rowBlock = x / instance.splits;
+  /// Of a head, row blocks are next to each other, and of those the parts of their keys; then come heads, then batches.
+  AttendTile tileOf(Expr item) {
+    Expr each = rows.rowBlocks() * instance.splits, part = item % each, head = item / each, rowBlock = part / instance.splits;
     if (problem.causal)
       rowBlock = rows.rowBlocks() - 1 - rowBlock;
-    AttendTile tile = rows.tile(z, y, rowBlock);
+    AttendTile tile = rows.tile(head / rows.headBlocks(), head % rows.headBlocks(), rowBlock);
     if (instance.splits > 1)
-      tile.split = x % instance.splits;
+      tile.split = part % instance.splits;
     return tile;
   }
 

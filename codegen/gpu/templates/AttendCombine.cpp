@@ -21,8 +21,7 @@ static void combine(KernelBuilder &k, const AttendProblem &problem, unsigned spl
   constexpr double infinity = std::numeric_limits<double>::infinity();
   Expr queries = k.evaluate(problem.queries);
   Expr rows = k.evaluate(product(product(problem.batches, problem.queries), problem.heads));
-  Expr row = k.toI64(k.block()) * (threads / 32) + k.toI64(k.warp());
-  k.ifThen(row < rows, [&] {
+  auto combineRow = [&](Expr row) {
     AttendParts parts(k, problem, splits);
     Expr first = row * splits;
     Expr maximum = k.constantF(-infinity);
@@ -70,6 +69,10 @@ static void combine(KernelBuilder &k, const AttendProblem &problem, unsigned spl
     forPairs(State(), [&](unsigned pair, Expr column) {
       storePair(k, outputs[2 * pair] * factor, outputs[2 * pair + 1] * factor, result, at + column);
     });
+  };
+  k.forItems(k.ceilDiv(rows, threads / 32), 1, [&](Expr item) {
+    Expr row = item * (threads / 32) + k.toI64(k.warp());
+    k.ifThen(row < rows, [&] { combineRow(row); });
   });
 }
 

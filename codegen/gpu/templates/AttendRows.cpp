@@ -26,9 +26,10 @@ KeyRange AttendRows::visible(Expr query) const {
   KeyRange range{k.constant(0), keyCount};
   if (problem.documents) {
     Array ends{k.workspace(), k.i32()};
-    range.begin = k.load(ends, query * 2);
+    Expr place = k.toI64(query) * 2;
+    range.begin = k.load(ends, place);
     if (!problem.causal)
-      range.end = k.load(ends, query * 2 + 1);
+      range.end = k.load(ends, place + 1);
   }
   if (problem.causal)
     range.end = query + 1 + (keyCount - queryCount);

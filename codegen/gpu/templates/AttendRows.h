@@ -27,6 +27,7 @@ public:
 
   Expr queries() const { return queryCount; }
   Expr keys() const { return keyCount; }
+  Expr batches() const { return batchCount; }
   /// Tiles of one batch and `pack` heads, and all of them.
   Expr rowBlocks() const { return rowBlockCount; }
   int64_t headBlocks() const { return problem.heads / instance.pack; }

@@ -25,7 +25,12 @@ public:
         tokens(k.toI32(k.evaluate(problem.queries))) {}
 
   void emit() {
-    Expr first = k.block() * threads, token = first + k.thread();
+    k.forItems(k.ceilDiv(tokens, threads), 1, [&](Expr item) { findRuns(item * threads); });
+  }
+
+private:
+  void findRuns(Expr first) {
+    Expr token = first + k.thread();
     // The last border at or before the token; -1 if there is none in this CTA.
     Expr begin = inclusive(k.select(startsAt(token), token, k.constant(-1)), true);
     Expr before = first, missing = k.constant(1);
@@ -50,10 +55,9 @@ public:
                   missing = k.select(border == none, k.constant(1), k.constant(0));
                   after = after + threads;
                 });
-    k.ifThen(token < tokens, [&] { k.storeVector({begin, end}, {k.workspace(), k.i32()}, token * 2); });
+    k.ifThen(token < tokens, [&] { k.storeVector({begin, end}, {k.workspace(), k.i32()}, k.toI64(token) * 2); });
   }
 
-private:
   Expr document(Expr token) { return k.load(documents, k.max(k.min(token, tokens - 1), k.constant(0))); }
   /// A document starts at `token`.
   Expr startsAt(Expr token) {

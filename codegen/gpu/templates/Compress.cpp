@@ -24,9 +24,10 @@ public:
 
   void emit() {
     Expr count = k.evaluate(problem.chunks) * problem.heads;
-    Expr first = k.toI64(k.block()) * static_cast<int64_t>(threads / lanes) + k.toI64(k.thread() / lanes);
-    // Lanes without a head do the last one's work, for they take part in shuffles.
-    k.ifThen(count > 0, [&] {
+    int64_t each = threads / lanes; // heads of a CTA
+    k.forItems(k.ceilDiv(count, each), 1, [&](Expr item) {
+      Expr first = item * each + k.toI64(k.thread() / lanes);
+      // Lanes without a head do the last one's work, for they take part in shuffles.
       Expr head = k.min(first, count - 1);
       SmallVector<Expr> values = reduceTokens(head / problem.heads, head % problem.heads * problem.dim + k.toI64(k.thread() % lanes * 8));
       if (problem.normalize)

@@ -35,11 +35,20 @@ public:
         statistics(k.shared(warps * rowsOfTile * 2 * 4)) {}
 
   void emit() {
+    int64_t each = rows.headBlocks() * instance.splits;
+    k.forItems(rows.rowBlocks() * each * rows.batches(), 3, [&](Expr item) {
+      Expr part = item % each, rowBlock = item / each;
+      AttendTile tile = rows.tile(rowBlock / rows.rowBlocks(), part / instance.splits, rowBlock % rows.rowBlocks());
+      if (instance.splits > 1)
+        tile.split = part % instance.splits;
+      attend(tile);
+    });
+  }
+
+private:
+  void attend(const AttendTile &tile) {
     group = k.lane() >> 2;
     quad = k.lane() & 3;
-    AttendTile tile = rows.tile(k.block(2), k.block(0) / instance.splits, k.block(1));
-    if (instance.splits > 1)
-      tile.split = k.block(0) % instance.splits;
     KeyRange range = rows.visible(tile);
     std::array<KeyRange, 2> ranges;
     for (unsigned half = 0; half < 2; ++half) {
@@ -70,7 +79,6 @@ public:
     addWarps(tile);
   }
 
-private:
   /// Two rows of each lane: words [row half][32 dims][4].
   Words loadQuery(const AttendTile &tile) {
     Array array{rows.address(problem.query, tile.batch, tile.head), problem.element};
@@ -151,6 +159,7 @@ private:
   void publish(const Fragment &outputs, const OnlineSoftmax &softmax) {
     std::array<Expr, 2> maxima = softmax.maxima(k), sums = softmax.sums(k);
     Array all = k.sharedArray(shared, k.f32()), sumArray = k.sharedArray(statistics, k.f32());
+    k.syncThreads(); // those of the item before are added up
     for (unsigned half = 0; half < 2; ++half) {
       Expr row = k.warp() * rowsOfTile + Fragment::row(k, half);
       unsigned product = 0;
@@ -228,8 +237,11 @@ private:
 llvm::Expected<Launch> msa::gpu::emitDecode(ModuleOp module, StringRef symbol, const AttendProblem &problem,
                                             const AttendInstance &instance, const GPUTarget &target) {
   assert(instance.rows == rowsOfTile && instance.pack <= rowsOfTile && instance.keys % (warps * blockKeys) == 0);
-  KernelBuilder k(module, symbol, target,
-                  {.buffers = problem.buffers, .scalars = problem.scalars, .threads = threads}, module.getLoc());
+  // Narrow heads leave registers for a second CTA, whose loads are in flight as well.
+  unsigned resident = problem.headDim + problem.valueDim <= 128 ? 2 : 1;
+  KernelBuilder k(
+      module, symbol, target,
+      {.buffers = problem.buffers, .scalars = problem.scalars, .threads = threads, .minBlocks = resident}, module.getLoc());
   Decode(k, problem, instance).emit();
   llvm::Expected<int64_t> shared = k.finish();
   if (!shared)

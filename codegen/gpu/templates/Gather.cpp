@@ -55,8 +55,7 @@ llvm::Expected<Launch> msa::gpu::emitGather(ModuleOp module, StringRef symbol, c
   Array field = k.span(problem.field, problem.element), output = viewOf(k, problem.output, problem.result), rows = viewOf(k, problem.rows, k.i64());
   int64_t pieces = problem.row / 8;
   Expr count = k.evaluate(problem.count) * pieces;
-  Expr first = k.toI64(k.block()) * static_cast<int64_t>(threads * atOnce) + k.toI64(k.thread());
-  k.ifThen(first < count, [&] {
+  auto gather = [&](Expr first) {
     // All loads, then all stores. What is past the end is the last piece again, and not stored.
     SmallVector<Expr> index;
     SmallVector<SmallVector<Expr>> words;
@@ -91,6 +90,10 @@ llvm::Expected<Launch> msa::gpu::emitGather(ModuleOp module, StringRef symbol, c
         });
     };
     k.ifThenElse((address & 15) == 0, State(), [&] { storeAll(true); }, [&] { storeAll(false); });
+  };
+  k.forItems(k.ceilDiv(count, threads * atOnce), 1, [&](Expr item) {
+    Expr first = item * (threads * atOnce) + k.toI64(k.thread());
+    k.ifThen(first < count, [&] { gather(first); });
   });
   llvm::Expected<int64_t> shared = k.finish();
   if (!shared)

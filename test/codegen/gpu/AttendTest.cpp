@@ -208,6 +208,7 @@ TEST(Attend, SplitKeysAddUp) {
   expectRight(shaped(4, 1, 128, 20, 900, true, 27), ampere(4, 64, 5), 80);
 }
 
+// Every instance in smaller grids: test/gpu/grids.
 TEST(Attend, ResultsAreTheSameWhateverTheGrid) {
   Case subject = shaped(4, 1, 64, 150, 500, true, 28);
   for (const AttendInstance &instance : {hopper(4), hopper(4, 4)}) {

@@ -58,7 +58,7 @@ nlohmann::json attendShape(const Instance &instance, Size size) {
     keys = std::max((decodes ? splits : splits > 1 ? 3 * splits : 4 * stages) * block, queries);
   }
   if (documents)
-    queries = keys = small ? std::min(keys, 4 * tile + 5) : 8 * block;
+    queries = keys = small ? std::min(keys, 4 * tile + 5) : 16 * block; // most blocks of a tile whole, as in long documents
   return {{"batches", batches}, {"queries", queries}, {"keys", keys}, {"documents", documents ? small ? -1 : 1 : 0}};
 }
 
@@ -95,13 +95,15 @@ Case makeAttend(const Instance &instance, const Request &request) {
   Case made;
   made.buffers.resize(p.at("buffers").get<size_t>());
   made.scalars.assign(p.at("scalars").get<size_t>(), 0);
-  auto put = [&](const char *name, std::vector<std::byte> bytes, bool output) { made.buffers.at(p.at(name).get<size_t>()) = {name, std::move(bytes), output}; };
-  put("key", key.bytes(), false);
-  put("value", value.bytes(), false);
-  put("output", std::vector<std::byte>(static_cast<size_t>(shape.batches * shape.queries * shape.heads * shape.valueDim) * elementBytes(resultType)), true);
-  put("query", query.bytes(), false);
+  auto put = [&](const char *name, std::vector<std::byte> bytes, int64_t elements, Element of, bool output = false) {
+    made.buffers.at(p.at(name).get<size_t>()) = {name, std::move(bytes), output, static_cast<uint64_t>(elements) * elementBytes(of)};
+  };
+  put("key", key.bytes(), shape.batches * shape.keys * shape.kvHeads * shape.dim, type);
+  put("value", value.bytes(), shape.batches * shape.keys * shape.kvHeads * shape.valueDim, type);
+  put("output", {}, shape.batches * shape.queries * shape.heads * shape.valueDim, resultType, true);
+  put("query", query.bytes(), shape.batches * shape.queries * shape.heads * shape.dim, type);
   if (documentCount)
-    put("documents", Tensor{Element::I64, documents}.bytes(), false);
+    put("documents", Tensor{Element::I64, documents}.bytes(), shape.queries, Element::I64);
   for (auto [name, extent] : {std::pair("batches_scalar", shape.batches), {"queries_scalar", shape.queries}, {"keys_scalar", shape.keys}})
     if (p.contains(name))
       made.scalars.at(p.at(name).get<size_t>()) = extent;
@@ -116,7 +118,7 @@ Case makeAttend(const Instance &instance, const Request &request) {
   }
   made.flops = 2.0 * pairs * static_cast<double>(shape.batches * shape.heads * (shape.dim + shape.valueDim));
   for (const Buffer &buffer : made.buffers)
-    made.bytes += static_cast<double>(buffer.content.size());
+    made.bytes += static_cast<double>(buffer.size());
   if (!request.judged)
     return made;
 
@@ -140,7 +142,7 @@ Case makeAttend(const Instance &instance, const Request &request) {
           queryRow(b, i, h)[d] += towards[d] * 4 / (scale * length);
       }
   query = Tensor::of(type, query.values);
-  put("query", query.bytes(), false);
+  put("query", query.bytes(), shape.batches * shape.queries * shape.heads * shape.dim, type);
 
   std::vector<double> want, slack, weights(static_cast<size_t>(shape.keys));
   for (int64_t b = 0; b < shape.batches; ++b)

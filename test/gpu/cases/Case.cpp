@@ -122,6 +122,8 @@ struct Family {
 
 static const Family *find(const Instance &instance) {
   static const std::map<std::string, Family> table = {{"attend", {attendShape, makeAttend, timedAttend}},
+                                                      {"compress", {compressShape, makeCompress, timedCompress}},
+                                                      {"gather", {gatherShape, makeGather, timedGather}},
                                                       {"descriptor", {descriptorShape, makeDescriptor, nullptr}},
                                                       {"gemm", {gemmShape, makeGemm, timedGemm}},
                                                       {"route", {routeShape, makeRoute, timedRoute}}};
@@ -162,10 +164,7 @@ Case makeTimed(const Instance &instance, const nlohmann::json &shape) {
 
 Tensor numbers(Element type, size_t count, std::mt19937_64 &engine, const Request &request) {
   constexpr size_t period = 1 << 20;
-  Tensor made = Tensor::random(type, request.judged ? count : std::min(count, period), engine);
-  for (size_t i = made.values.size(); i < count; i = made.values.size())
-    made.values.insert(made.values.end(), made.values.begin(), made.values.begin() + static_cast<long>(std::min(period, count - i)));
-  return made;
+  return Tensor::random(type, request.judged ? count : std::min(count, period), engine);
 }
 
 template <typename T> static std::vector<std::byte> argument(T value) {
@@ -176,9 +175,10 @@ template <typename T> static std::vector<std::byte> argument(T value) {
 
 Prepared::Prepared(Device &device, const Instance &instance, const Case &subject) : device(device), subject(subject) {
   for (const Buffer &buffer : subject.buffers) {
-    addresses.push_back(device.allocate(std::max<size_t>(buffer.content.size(), 16), buffer.label, buffer.output));
+    addresses.push_back(device.allocate(std::max<uint64_t>(buffer.size(), 16), buffer.label, buffer.output));
     if (!buffer.output && !buffer.content.empty())
-      device.write(addresses.back(), buffer.content.data(), buffer.content.size());
+      for (uint64_t at = 0; at < buffer.size(); at += buffer.content.size())
+        device.write(addresses.back() + at, buffer.content.data(), std::min<uint64_t>(buffer.content.size(), buffer.size() - at));
   }
   std::vector<uint64_t> passed = addresses;
   for (auto [buffer, rows] : subject.spans) {
@@ -210,7 +210,7 @@ Prepared::Prepared(Device &device, const Instance &instance, const Case &subject
       call.grid[axis] = static_cast<uint32_t>(launch.grid[axis].evaluate(subject.scalars));
     if (launch.persistent)
       call.grid[0] = std::min(call.grid[0], launch.persistent * device.multiprocessors());
-    if (device.gridLimit() && (launch.persistent || instance.family == "gemm"))
+    if (device.gridLimit())
       call.grid[0] = std::min(call.grid[0], device.gridLimit());
     if (launch.cluster > 1)
       call.grid[0] = (call.grid[0] + launch.cluster - 1) / launch.cluster * launch.cluster;
@@ -233,11 +233,29 @@ Prepared::Prepared(Device &device, const Instance &instance, const Case &subject
 void Prepared::poison() {
   for (size_t i = 0; i < addresses.size(); ++i)
     if (subject.buffers[i].output)
-      device.fill(addresses[i], 0xFF, subject.buffers[i].content.size());
+      device.fill(addresses[i], 0xFF, subject.buffers[i].size());
   if (workspaceBytes) {
     device.fill(workspace, 0xFF, workspaceBytes);
     device.fill(workspace, 0, zeroedBytes);
   }
+}
+
+void Prepared::shrinkGrids(unsigned divisor) {
+  for (Call &call : launches)
+    for (unsigned axis = 0; axis < 3; ++axis) {
+      unsigned whole = axis == 0 ? call.cluster : 1;
+      call.grid[axis] = ((call.grid[axis] + divisor - 1) / divisor + whole - 1) / whole * whole;
+    }
+}
+
+std::vector<std::vector<std::byte>> Prepared::contents() const {
+  std::vector<std::vector<std::byte>> all;
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    all.emplace_back(subject.buffers[i].output ? subject.buffers[i].size() : 0);
+    if (!all.back().empty())
+      device.read(all.back().data(), addresses[i], all.back().size());
+  }
+  return all;
 }
 
 std::string Prepared::run(Verdict &verdict) {
@@ -245,13 +263,7 @@ std::string Prepared::run(Verdict &verdict) {
   std::string report = device.run(launches);
   if (!report.empty())
     return report;
-  std::vector<std::vector<std::byte>> contents;
-  for (size_t i = 0; i < addresses.size(); ++i) {
-    contents.emplace_back(subject.buffers[i].output ? subject.buffers[i].content.size() : 0);
-    if (!contents.back().empty())
-      device.read(contents.back().data(), addresses[i], contents.back().size());
-  }
-  verdict = subject.judge(contents);
+  verdict = subject.judge(contents());
   std::vector<std::byte> left(zeroedBytes);
   if (zeroedBytes)
     device.read(left.data(), workspace, zeroedBytes);

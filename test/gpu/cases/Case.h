@@ -6,6 +6,7 @@
 
 #include "Device.h"
 
+#include <algorithm>
 #include <functional>
 #include <random>
 
@@ -18,6 +19,9 @@ struct Buffer {
   std::string label;
   std::vector<std::byte> content; ///< Of an input. An output has as many bytes, poisoned before the run.
   bool output = false;
+  uint64_t bytes = 0; ///< Where there are more than of `content`, which an input then has over and over.
+
+  uint64_t size() const { return std::max<uint64_t>(bytes, content.size()); }
 };
 
 /// What a comparison came to.
@@ -60,6 +64,10 @@ public:
   std::span<const Call> calls() const { return launches; }
   /// Fills outputs and workspace with what they must not keep: NaN, and the workspace's zeroed part with zeros.
   void poison();
+  /// Makes the grids that many times smaller along each axis, rounded up, clusters whole. Results must not change.
+  void shrinkGrids(unsigned divisor);
+  /// Of the buffers, after a run: outputs alone have any.
+  std::vector<std::vector<std::byte>> contents() const;
   /// Runs and judges. \returns "" or the report of what went wrong; numbers go to `verdict`.
   std::string run(Verdict &verdict);
 
@@ -104,13 +112,25 @@ struct Request {
   bool judged = true;
 };
 
-/// `count` numbers that repeat after a while if nobody judges what comes of them, for those take time to make.
+/// `count` numbers, or if nobody judges what comes of them only as many as a buffer may have over and over: numbers take time to make.
 Tensor numbers(Element type, size_t count, std::mt19937_64 &engine, const Request &request);
 
-nlohmann::json attendShape(const Instance &instance, Size size), descriptorShape(const Instance &instance, Size size),
-    gemmShape(const Instance &instance, Size size), routeShape(const Instance &instance, Size size);
-std::vector<nlohmann::json> timedAttend(const Instance &instance), timedGemm(const Instance &instance), timedRoute(const Instance &instance);
-Case makeAttend(const Instance &instance, const Request &request), makeDescriptor(const Instance &instance, const Request &request),
-    makeGemm(const Instance &instance, const Request &request), makeRoute(const Instance &instance, const Request &request);
+nlohmann::json attendShape(const Instance &instance, Size size);
+nlohmann::json compressShape(const Instance &instance, Size size);
+nlohmann::json descriptorShape(const Instance &instance, Size size);
+nlohmann::json gatherShape(const Instance &instance, Size size);
+nlohmann::json gemmShape(const Instance &instance, Size size);
+nlohmann::json routeShape(const Instance &instance, Size size);
+std::vector<nlohmann::json> timedAttend(const Instance &instance);
+std::vector<nlohmann::json> timedCompress(const Instance &instance);
+std::vector<nlohmann::json> timedGather(const Instance &instance);
+std::vector<nlohmann::json> timedGemm(const Instance &instance);
+std::vector<nlohmann::json> timedRoute(const Instance &instance);
+Case makeAttend(const Instance &instance, const Request &request);
+Case makeCompress(const Instance &instance, const Request &request);
+Case makeDescriptor(const Instance &instance, const Request &request);
+Case makeGather(const Instance &instance, const Request &request);
+Case makeGemm(const Instance &instance, const Request &request);
+Case makeRoute(const Instance &instance, const Request &request);
 
 } // namespace cases

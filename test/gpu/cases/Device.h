@@ -26,7 +26,7 @@ public:
   virtual ~Device() = default;
 
   virtual unsigned multiprocessors() const = 0;
-  /// Most CTAs along x of a launch that walks its tiles, so that each has several; 0: as many as the launch says. Results are the same.
+  /// Most CTAs along x of a launch, so that each has several tiles; 0: as many as the launch says. Results are the same.
   virtual unsigned gridLimit() const { return 0; }
   /// Memory whose content is undefined. `writable` is a promise that kernels keep. Freed with the device.
   virtual uint64_t allocate(uint64_t bytes, const std::string &label, bool writable) = 0;

@@ -86,24 +86,25 @@ Case makeGemm(const Instance &instance, const Request &request) {
   for (size_t scalar : {p.value("rows_scalar", size_t(0))})
     made.scalars.at(scalar) = m;
   made.tiles = 1;
-  auto put = [&](const char *key, const char *label, std::vector<std::byte> bytes, bool output) {
-    made.buffers.at(p.at(key).get<size_t>()) = {label, std::move(bytes), output};
+  auto put = [&](const char *key, const char *label, std::vector<std::byte> bytes, int64_t elements, Element of, bool output = false) {
+    made.buffers.at(p.at(key).get<size_t>()) = {label, std::move(bytes), output, static_cast<uint64_t>(elements) * elementBytes(of)};
   };
-  put("lhs", "lhs", lhs.bytes(), false);
-  put("rhs", "rhs", Tensor{type, stored(rhs.values, n, k, elementBytes(type) == 2)}.bytes(), false);
-  put("output", "result", std::vector<std::byte>(static_cast<size_t>(m * n) * elementBytes(resultType)), true);
+  put("lhs", "lhs", lhs.bytes(), m * k, type);
+  put("rhs", "rhs", request.judged ? Tensor{type, stored(rhs.values, n, k, elementBytes(type) == 2)}.bytes() : rhs.bytes(), (n + 15) / 16 * 16 * k, type);
+  put("output", "result", {}, m * n, resultType, true);
   std::vector<Tensor> extras;
   std::vector<bool> perColumn;
   for (const nlohmann::json &extra : p.value("extras", nlohmann::json::array())) {
     perColumn.push_back(extra.at("per_column").get<bool>());
-    extras.push_back(numbers(element(extra.at("element").get<std::string>()), static_cast<size_t>(perColumn.back() ? n : m * n), engine, request));
-    made.buffers.at(extra.at("buffer").get<size_t>()) = {"extra", extras.back().bytes(), false};
+    auto count = static_cast<size_t>(perColumn.back() ? n : m * n);
+    extras.push_back(numbers(element(extra.at("element").get<std::string>()), count, engine, request));
+    made.buffers.at(extra.at("buffer").get<size_t>()) = {"extra", extras.back().bytes(), false, count * elementBytes(extras.back().type)};
   }
 
   made.shape = {{"m", m}, {"n", n}, {"k", k}};
   made.flops = 2.0 * static_cast<double>(m * n * k);
   for (const Buffer &buffer : made.buffers)
-    made.bytes += static_cast<double>(buffer.content.size());
+    made.bytes += static_cast<double>(buffer.size());
   if (!request.judged)
     return made;
 

@@ -112,12 +112,18 @@ Case makeRoute(const Instance &instance, const Request &request) {
     Buffer &buffer = made.buffers.at(at.buffer);
     buffer.label += (buffer.label.empty() ? "" : "+") + std::string(name);
     buffer.output |= output;
+    if (buffer.bytes)
+      throw Error("a buffer that is only partly made has '" + std::string(name) + "' in it as well");
     if (buffer.content.size() < static_cast<size_t>(at.offset) + bytes.size())
       buffer.content.resize(static_cast<size_t>(at.offset) + bytes.size());
     std::copy(bytes.begin(), bytes.end(), buffer.content.begin() + at.offset);
   };
   put("keys", keys.bytes(), false);
   put("queries", query.bytes(), false);
+  if (!request.judged) {
+    made.buffers.at(view(p, "keys").buffer).bytes = static_cast<uint64_t>(chunks * row) * elementBytes(type);
+    made.buffers.at(view(p, "queries").buffer).bytes = static_cast<uint64_t>(m * row) * elementBytes(queryType);
+  }
   std::vector<std::byte> maskBytes;
   for (double let : mask)
     maskBytes.push_back(let != 0 ? std::byte{1} : std::byte{0});
@@ -135,7 +141,7 @@ Case makeRoute(const Instance &instance, const Request &request) {
   made.tiles = tiles;
   made.shape = {{"tokens", m}, {"chunks", chunks}, {"row", row}};
   made.flops = 2.0 * static_cast<double>(m * chunks * row);
-  made.bytes = static_cast<double>(keys.values.size() * elementBytes(type));
+  made.bytes = static_cast<double>(chunks * row) * elementBytes(type);
 
   if (!request.judged)
     return made;

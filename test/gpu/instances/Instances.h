@@ -26,6 +26,7 @@ struct Entry {
 void addGemm(std::vector<Entry> &entries);
 void addRoute(std::vector<Entry> &entries);
 void addAttend(std::vector<Entry> &entries);
+void addMoves(std::vector<Entry> &entries);
 
 /// The program: see main.cpp.
 int run(int argc, char **argv);

@@ -81,6 +81,7 @@ int instances::run(int argc, char **argv) {
   instances::addGemm(entries);
   instances::addRoute(entries);
   instances::addAttend(entries);
+  instances::addMoves(entries);
   if (argc < 2) {
     for (const instances::Entry &entry : entries)
       llvm::outs() << entry.name << "\n";
