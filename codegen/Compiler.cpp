@@ -91,6 +91,8 @@ LogicalResult Compiler::runTo(Stage stage) {
                                        options.dumpDirectory, flags);
   }
   buildConvertPipeline(manager);
+  if (options.smallRoutingKeys)
+    manager.addPass(createMSAQuantizeRoutingKeys());
   if (stage >= Stage::Linalg)
     buildFusePipeline(manager);
   if (stage >= Stage::Exec)

@@ -28,6 +28,7 @@ struct CompileOptions {
   std::vector<Target> targets;               ///< best first
   bool cubins = false;                       ///< carry what ptxas makes of each GPU's PTX as well
   std::string dumpDirectory;                 ///< IR after every pass goes there, unless empty
+  bool smallRoutingKeys = false;             ///< of f8E4M3FN with a scale a row, instead of as the model has them
   bool report = false;                       ///< collect CompileReport::rewrites
   unsigned threads = 0;                      ///< of the code generator; 0: one per core. Never changes the output
 };

@@ -148,6 +148,17 @@ LogicalResult PoolOp::verify() {
   return verifyElement(*this, "rows", getRows(), getX().getType().getElementType());
 }
 
+LogicalResult QuantizeOp::verify() {
+  if (failed(verifyRank(*this, "x", getX(), 3, "[C, H, D]")))
+    return failure();
+  // quantize_c1
+  ArrayRef<int64_t> x = getX().getType().getShape();
+  if (failed(verifyShape(*this, "rows", getRows(), x, "[C, H, D]")))
+    return failure();
+  // quantize_c2
+  return verifyShape(*this, "scales", getScales(), {x[0], 1, 1}, "[C, 1, 1]");
+}
+
 //===----------------------------------------------------------------------===//
 // Route
 //===----------------------------------------------------------------------===//
@@ -216,10 +227,17 @@ LogicalResult TopkOp::verify() {
 // Read and attend
 //===----------------------------------------------------------------------===//
 
+/// gather_c3, read_c3
+static LogicalResult verifyReadable(Operation *op, const BankField *field) {
+  if (!isa<Float8E4M3FNType>(field->element))
+    return success();
+  return op->emitOpError("expected field '") << field->name << "' not to be of f8E4M3FN, which only routes read";
+}
+
 LogicalResult GatherOp::verify() {
   // gather_c1
   const BankField *field = findField(*this, getBank().getType(), getField());
-  if (!field)
+  if (!field || failed(verifyReadable(*this, field)))
     return failure();
   // gather_c2
   return verifyShape(*this, "rows", getRows(), {getChunks().getType().getDimSize(0), field->heads, field->dim}, "[Z, heads, dim]");
@@ -238,7 +256,7 @@ LogicalResult ReadOp::verify() {
       return failure();
   // read_c1
   const BankField *k = findField(*this, getBank().getType(), "k"), *v = k ? findField(*this, getBank().getType(), "v") : nullptr;
-  if (!v)
+  if (!v || failed(verifyReadable(*this, k)) || failed(verifyReadable(*this, v)))
     return failure();
   if (k->heads != v->heads)
     return emitOpError("expected fields 'k' and 'v' to have the same heads, but got ") << k->heads << " and " << v->heads;

@@ -18,6 +18,7 @@ def MSA_ReifiesShapes : DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterfa
 def MSA_BankResource : Resource<"::msa::BankResource">;
 
 def MSA_FloatTensor : RankedTensorOf<[F16, BF16, F32, F64]>;
+def MSA_RowTensor : RankedTensorOf<[F16, BF16, F32, F64, F8E4M3FN]>; // of a bank
 def MSA_I64Vector : TensorRankOf<[I64], [1]>;
 def MSA_BoolVector : TensorRankOf<[I1], [1]>;
 
@@ -41,7 +42,7 @@ def MSA_BindOp : MSA_Op<"bind", [Pure, AttrSizedOperandSegments]> {
     %bank = msa.bind %rk documents %doc : tensor<?x4x32xf32> documents tensor<?xi64> -> !msa.bank<rk: 4x32xf32>
     ```
   }];
-  let arguments = (ins Variadic<MSA_FloatTensor>:$rows, Optional<MSA_I64Vector>:$documents);
+  let arguments = (ins Variadic<MSA_RowTensor>:$rows, Optional<MSA_I64Vector>:$documents);
   let results = (outs MSA_BankType:$bank);
   let assemblyFormat = [{
     $rows (`documents` $documents^)? attr-dict `:` type($rows) (`documents` type($documents)^)? `->` type($bank)
@@ -61,7 +62,7 @@ def MSA_WriteOp : MSA_Op<"write"> {
     msa.write %rk documents %doc to %bank : tensor<?x4x32xf32> documents tensor<?xi64> to !msa.bank<rk: 4x32xf32>
     ```
   }];
-  let arguments = (ins Arg<MSA_BankType, "the bank", [MemWrite<MSA_BankResource>]>:$bank, Variadic<MSA_FloatTensor>:$rows, MSA_I64Vector:$documents);
+  let arguments = (ins Arg<MSA_BankType, "the bank", [MemWrite<MSA_BankResource>]>:$bank, Variadic<MSA_RowTensor>:$rows, MSA_I64Vector:$documents);
   let assemblyFormat = "$rows `documents` $documents `to` $bank attr-dict `:` type($rows) `documents` type($documents) `to` type($bank)";
   let hasVerifier = 1;
 }
@@ -154,6 +155,33 @@ def MSA_PoolOp : MSA_Op<"pool", [Pure, MSA_ReifiesShapes]> {
   let hasVerifier = 1;
 }
 
+def MSA_QuantizeOp : MSA_Op<"quantize", [Pure, MSA_ReifiesShapes]> {
+  let summary = "rows in elements of one byte and a scale each";
+  let description = [{
+    `x` `[C, H, D]`; `rows` `[C, H, D]` of f8E4M3FN and `scales` f32 `[C, 1, 1]`
+    of its rows, all heads of a row together:
+
+        scales[c] = max |x[c, ..]| / 448, in f32; where that is 0: 1
+        rows[c, ..] = x[c, ..] / scales[c], in f32, to the nearest number of f8E4M3FN (ties to even), at most 448
+
+    so that `rows * scales` is within 2^-4 of each element, or within 2^-10 of
+    its row's scale where that is more. A NaN makes its whole row NaN, scale and
+    all; an infinity makes the scale infinite and itself NaN.
+
+    Constraints:
+    - C1: `rows` has the shape of `x`.
+    - C2: `scales` is `[C, 1, 1]`.
+
+    ```mlir
+    %rows, %scales = msa.quantize %x : tensor<?x4x32xf32> -> tensor<?x4x32xf8E4M3FN>, tensor<?x1x1xf32>
+    ```
+  }];
+  let arguments = (ins MSA_FloatTensor:$x);
+  let results = (outs RankedTensorOf<[F8E4M3FN]>:$rows, TensorRankOf<[F32], [3]>:$scales);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($rows) `,` type($scales)";
+  let hasVerifier = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // Route
 //===----------------------------------------------------------------------===//
@@ -179,6 +207,9 @@ def MSA_RouteOp : MSA_Op<"route"> {
     The query's heads may be folded: `H * D` need not be the field's
     `heads * dim`, but a key row must hold a whole number of `D`-vectors, and
     `H` be a multiple of that number.
+
+    Keys of f8E4M3FN count as what they stand for: their elements times their
+    row's scale.
 
     Constraints:
     - C1: `bank` has `field`, and a row of it is a whole number Hk of D-vectors.
@@ -264,6 +295,7 @@ def MSA_GatherOp : MSA_Op<"gather", [MSA_ReifiesShapes]> {
     Constraints:
     - C1: `bank` has `field`.
     - C2: `rows` has one row for each of `chunks`, of the field's heads and dim.
+    - C3: the field is not of f8E4M3FN.
 
     ```mlir
     %rows = msa.gather %bank["k"] at %chunks : !msa.bank<k: 4x32xf16>, tensor<?xi64> -> tensor<?x4x32xf32>
@@ -287,6 +319,7 @@ def MSA_ReadOp : MSA_Op<"read"> {
     Constraints:
     - C1: `bank` has fields `k` and `v` of G heads and dims D and E, and all shapes are as stated.
     - C2: H is a multiple of G.
+    - C3: the fields are not of f8E4M3FN.
 
     ```mlir
     %output, %context_key, %context_value = msa.read %query, %key, %value prefix %prefix_key, %prefix_value in %bank at %chunks scale 0.125

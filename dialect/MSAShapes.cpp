@@ -39,6 +39,15 @@ LogicalResult PoolOp::reifyResultShapes(OpBuilder &builder, ReifiedRankedShapedT
   });
 }
 
+LogicalResult QuantizeOp::reifyResultShapes(OpBuilder &builder, ReifiedRankedShapedTypeDims &shapes) {
+  for (Type type : getResultTypes()) {
+    SmallVector<OpFoldResult> &dims = shapes.emplace_back();
+    for (auto [axis, size] : llvm::enumerate(cast<RankedTensorType>(type).getShape()))
+      dims.push_back(ShapedType::isDynamic(size) ? dimOf(builder, getLoc(), getX(), axis) : OpFoldResult(builder.getIndexAttr(size)));
+  }
+  return success();
+}
+
 LogicalResult GatherOp::reifyResultShapes(OpBuilder &builder, ReifiedRankedShapedTypeDims &shapes) {
   const BankField *field = getBank().getType().getField(getField());
   return reify(builder, *this, shapes, [&](int64_t axis) -> OpFoldResult {

@@ -29,6 +29,8 @@ const msa::BankField *msa::BankType::getField(StringRef name) const {
   return nullptr;
 }
 
+std::string msa::BankType::getScaleName(StringRef field) { return (field + "_scale").str(); }
+
 Type msa::BankType::parse(AsmParser &parser) {
   SmallVector<BankField> fields;
   auto parseField = [&]() -> ParseResult {
@@ -69,6 +71,17 @@ LogicalResult msa::BankType::verify(function_ref<InFlightDiagnostic()> emitError
     if (!isa<FloatType>(field.element))
       return emitError() << "expected bank field '" << field.name << "' to have a float element type, but got "
                          << field.element;
+    if (cast<FloatType>(field.element).getWidth() == 8 && !isa<Float8E4M3FNType>(field.element))
+      return emitError() << "expected bank field '" << field.name << "' to be of f8E4M3FN or a larger type, but got " << field.element;
+  }
+  for (const BankField &field : fields) {
+    if (!isa<Float8E4M3FNType>(field.element))
+      continue;
+    std::string name = getScaleName(field.name);
+    if (!llvm::any_of(fields, [&](const BankField &scale) {
+          return scale.name == name && scale.heads == 1 && scale.dim == 1 && scale.element.isF32();
+        }))
+      return emitError() << "expected bank field '" << field.name << "' of f8E4M3FN to have a field '" << name << ": 1x1xf32' beside it";
   }
   return success();
 }

@@ -36,6 +36,17 @@ def ConvertOnnxToLinalg : Pass<"convert-onnx-to-linalg", "::mlir::ModuleOp"> {
       "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def MSAQuantizeRoutingKeys : Pass<"msa-quantize-routing-keys", "::mlir::ModuleOp"> {
+  let summary = "make routing keys of f8E4M3FN with a scale a row";
+  let description = [{
+    Inputs that only routes read become f8E4M3FN with an input of scales beside
+    them (`mem_rk.2` and `mem_rk_scale.2`); results of these names, of any entry,
+    go through `msa.quantize`. An error where a model's keys cannot be told apart
+    from what attention reads. Run by `msac --routing-keys=e4m3`, before fusion.
+  }];
+  let dependentDialects = ["::msa::MSADialect"];
+}
+
 def MSARecognizeAttention : Pass<"msa-recognize-attention"> {
   let summary = "make one op of attention that is spelt out";
   let description = [{

@@ -25,6 +25,7 @@ struct Arguments {
   std::string output;
   std::string targets = "x86-64-v4,x86-64-v3";
   std::string emit = "artifact";
+  std::string routingKeys = "model";
   std::string tokenizer;
   std::string testVectors;
   std::string dumpDirectory;
@@ -97,6 +98,10 @@ int main(int argc, char **argv) {
   app.add_option("inputs", arguments.inputs, "ONNX files, each an entry named after its stem, or one folder")->required();
   app.add_option("-o,--output", arguments.output, "where the result goes ('-': standard output, for text)");
   app.add_option("--target", arguments.targets, "processor levels and GPUs to carry, best first")->capture_default_str();
+  app.add_option("--routing-keys", arguments.routingKeys,
+                 "how routing keys are kept in memory banks: model (in the type that the model has them in), or e4m3 (one byte an element and a scale a row: "
+                 "a quarter of the memory of f32, and of what a GPU reads to route; scores change by a few percent of a key)")
+      ->capture_default_str();
   app.add_flag("--cubin", arguments.cubins, "carry what ptxas makes of each GPU's PTX as well, so that the driver need not compile it");
   app.add_option("--emit", arguments.emit, "how far to go: onnx, msa, linalg, exec (IR), llvm, asm (of the first processor), ptx (of the first GPU) or artifact")->capture_default_str();
   app.add_flag("--check", arguments.check, "only say whether everything is supported: every node that is not, with the reason");
@@ -118,7 +123,10 @@ int main(int argc, char **argv) {
   auto stage = std::find_if(kStages.begin(), kStages.end(), [&](const auto &entry) { return entry.first == arguments.emit; });
   if (stage == kStages.end())
     return usage("expected --emit to be onnx, msa, linalg, exec, llvm, asm, ptx or artifact, but got '" + arguments.emit + "'");
+  if (arguments.routingKeys != "model" && arguments.routingKeys != "e4m3")
+    return usage("expected --routing-keys to be model or e4m3, but got '" + arguments.routingKeys + "'");
   msa::CompileOptions options;
+  options.smallRoutingKeys = arguments.routingKeys == "e4m3";
   options.tokenizer = arguments.tokenizer;
   options.testVectors = arguments.testVectors;
   options.dumpDirectory = arguments.dumpDirectory;

@@ -17,6 +17,8 @@ llvm::Expected<schema::ElementType> elementType(Type type) {
     return schema::ElementType::BF16;
   if (type.isF64())
     return schema::ElementType::F64;
+  if (isa<Float8E4M3FNType>(type))
+    return schema::ElementType::F8E4M3FN;
   if (auto integer = dyn_cast<IntegerType>(type)) {
     bool isUnsigned = integer.isUnsigned();
     switch (integer.getWidth()) {

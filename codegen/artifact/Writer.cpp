@@ -27,7 +27,14 @@ namespace {
 
 constexpr uint64_t kHeaderSize = 64, kAlignment = 64, kPage = 4096;
 constexpr uint32_t kVersionMajor = 1, kVersionMinor = 0;
-constexpr uint32_t kVersionMinorOfGPUs = 1; // written where there is a GPU variant, so that older loaders still read all others
+// Written where there is a GPU variant, or an input or output of f8e4m3fn, so that older loaders still read all others.
+constexpr uint32_t kVersionMinorOfGPUs = 1, kVersionMinorOfSmallTypes = 2;
+
+bool hasSmallTypes(ModuleOp module) {
+  auto isSmall = [](Attribute type) { return isa<Float8E4M3FNType>(getElementTypeOrSelf(cast<TypeAttr>(type).getValue())); };
+  return llvm::any_of(module.getOps<exec::EntryOp>(),
+                      [&](exec::EntryOp entry) { return llvm::any_of(entry.getInputTypes(), isSmall) || llvm::any_of(entry.getOutputTypes(), isSmall); });
+}
 
 using Digest = std::array<uint8_t, 16>;
 
@@ -189,7 +196,8 @@ llvm::Error msa::writeArtifact(ModuleOp module, const ArtifactContents &contents
     }
     auto provenanceVector = builder.CreateVector(provenance);
     auto fingerprintVector = builder.CreateVector(fingerprintBytes.data(), fingerprintBytes.size());
-    auto root = schema::CreateProgram(builder, kVersionMajor, anyGPU ? kVersionMinorOfGPUs : kVersionMinor, segmentVector, variantVector, program->kernels,
+    uint32_t minor = hasSmallTypes(module) ? kVersionMinorOfSmallTypes : anyGPU ? kVersionMinorOfGPUs : kVersionMinor;
+    auto root = schema::CreateProgram(builder, kVersionMajor, minor, segmentVector, variantVector, program->kernels,
                                       program->constants, program->entries, provenanceVector, fingerprintVector);
     schema::FinishProgramBuffer(builder, root);
     auto *data = reinterpret_cast<const char *>(builder.GetBufferPointer());

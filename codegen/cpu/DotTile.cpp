@@ -86,7 +86,8 @@ Values msa::cpu::partialProducts(KernelBuilder &k, DotTile tile, Value matrix, A
       }
       for (int64_t c = 0; c < tile.keys; ++c) {
         Value address = offsetPointer(k, key[c], k.mul(j, elementBytes), part * lanes * elementBytes);
-        Value row = k.toF32(loadElements(k, address, element, lanes, active));
+        Value stored = loadElements(k, address, element, lanes, active);
+        Value row = isa<Float8E4M3FNType>(element) ? k.toScaledF32(stored) : k.toF32(stored);
         for (int64_t q = 0; q < tile.queries; ++q) {
           Value &sum = sums[(part * tile.queries + q) * tile.keys + c];
           sum = k.fma(rows[q], row, sum);

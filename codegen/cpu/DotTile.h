@@ -30,7 +30,7 @@ struct DotTile {
 /// every key, ..; then of part 1.
 /// Rows have `length` elements. `query[i]` are the indices of a row in the f32 memref `matrix` up to its last dimension;
 /// `key[j]` are `!llvm.ptr` to rows of `element`. Where `ahead` points, if given, as much memory as that of `aheadRows`
-/// keys is fetched into the second-level cache meanwhile.
+/// keys is fetched into the second-level cache meanwhile. Of keys of f8E4M3FN products are 2^-8 of what they are.
 KernelBuilder::Values partialProducts(KernelBuilder &k, DotTile tile, mlir::Value matrix,
                                       llvm::ArrayRef<KernelBuilder::Values> query, mlir::ValueRange key,
                                       mlir::Type element, int64_t length, mlir::Value ahead = {}, int64_t aheadRows = 1);

@@ -322,6 +322,10 @@ Value KernelBuilder::toF32(Value value) {
   Type element = getElementTypeOrSelf(value.getType());
   if (element.isF32())
     return value;
+  if (isa<Float8E4M3FNType>(element)) {
+    Value scaled = toScaledF32(value);
+    return mulF(scaled, constantLike(scaled, 256.0));
+  }
   if (!element.isBF16())
     return arith::ExtFOp::create(builder, loc, withElement(value, builder.getF32Type()), value);
   // bf16 is the upper half of f32. Said in integers, since LLVM may call a function for the conversion.
@@ -344,6 +348,8 @@ TypedAttr KernelBuilder::splatInteger(Type type, int32_t value) {
 Value KernelBuilder::fromF32(Value value, Type element) {
   if (element.isF32())
     return value;
+  if (isa<Float8E4M3FNType>(element))
+    return smallFromF32(value);
   if (!element.isBF16())
     return arith::TruncFOp::create(builder, loc, withElement(value, element), value);
   Type i32 = withElement(value, builder.getI32Type()), i16 = withElement(value, builder.getI16Type());

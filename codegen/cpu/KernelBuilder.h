@@ -2,7 +2,7 @@
 //===- KernelBuilder.h - the micro-kernel builder -------------------------===//
 //
 // What the lowerings of kernel ops write loops with: index arithmetic that folds, loops that take lambdas, and vectors
-// of f32 as wide as the processor's registers. Memory may hold f32, f16 or bf16; the conversion is part of the access,
+// of f32 as wide as the processor's registers. Memory may hold f32, f16, bf16 or f8E4M3FN; the conversion is part of the access,
 // and everything between a load and a store is f32.
 //
 // Three rules keep results independent of how work is cut:
@@ -124,7 +124,7 @@ public:
   /// 0, 1, 2, .. as i32.
   Value laneNumbers();
 
-  //===--- Memory. Elements are f32, f16 or bf16, values f32. ---===//
+  //===--- Memory. Elements are f32, f16, bf16 or f8E4M3FN, values f32. ---===//
   Value load(Value memref, ValueRange indices);
   void store(Value scalar, Value memref, ValueRange indices);
   /// `lanes` consecutive elements of the last dimension, whose stride is 1. Lanes outside `mask` read as 0 and their
@@ -135,6 +135,8 @@ public:
   /// nearest even.
   Value toF32(Value value);
   Value fromF32(Value value, mlir::Type element);
+  /// f32: 2^-8 of a f8E4M3FN, which is one step less than the number itself.
+  Value toScaledF32(Value value);
   /// Loads and stores without conversion (any element type).
   Value loadRaw(Value memref, ValueRange indices);
   void storeRaw(Value value, Value memref, ValueRange indices);
@@ -155,6 +157,7 @@ public:
                   llvm::function_ref<Value(int64_t i, Value k)> a, llvm::function_ref<Value(Value k, int64_t j)> b);
 
 private:
+  Value smallFromF32(Value value); ///< to f8E4M3FN; too large values become the largest number
   Value constantLike(Value like, double value);
   Value intConstantLike(Value like, int32_t value);
   mlir::TypedAttr splatInteger(mlir::Type type, int32_t value);

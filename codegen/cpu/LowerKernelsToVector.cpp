@@ -30,6 +30,7 @@ struct LowerKernelsToVector : msa::cpu::impl::LowerKernelsToVectorBase<LowerKern
     populateLowerAttentionPatterns(patterns, *target);
     populateLowerCompressPatterns(patterns, *target);
     populateLowerGatherPatterns(patterns, *target);
+    populateLowerQuantizePatterns(patterns, *target);
     populateLowerRoutePatterns(patterns, *target);
     msa::cpu::populateLowerRowsPatterns(patterns, *target);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))

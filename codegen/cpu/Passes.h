@@ -27,6 +27,7 @@ void populateLowerMatmulPatterns(mlir::RewritePatternSet &patterns, const CPUTar
 void populateLowerAttentionPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
 void populateLowerCompressPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
 void populateLowerGatherPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
+void populateLowerQuantizePatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
 void populateLowerRoutePatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
 void populateLowerRouteScanPatterns(mlir::RewritePatternSet &patterns, const CPUTarget &target);
 

@@ -8,10 +8,11 @@
 //       for each few tokens that take part             (for a maximum, forwards and backwards in turn)
 //         for each head: inner products (DotTile.h), times scale, into the heads' reduction
 //         into the tokens' reduction
+//       times the row's scale, of keys that have one
 //     for each row of the block: into its document's reduction; a finished document goes to the tile's list
 //
 // What is rounded, in order, all in f32: the inner product; times scale; heads added ascending, then divided by their
-// number; tokens added ascending, then divided by their number; chunks added ascending, then divided by their number.
+// number; tokens added ascending, then divided by their number; times the row's scale, where there is one; chunks added ascending, then divided by their number.
 // A maximum with a NaN is NaN. A document whose score is NaN ranks after all numbers. Where no token takes part every
 // score is -infinity (max) or NaN (mean, last).
 //
@@ -64,6 +65,7 @@ private:
   Value scoreTokens(DotTile tile, ValueRange key, Value token, int64_t aheadRows, Value state);
   Value scoreRange(DotTile part, ValueRange key, Value from, Value end, Value back, int64_t aheadRows, Value state);
   void scoreSingle(Value count);
+  void scaleScores(Value row, Value count);
   Values reduceRows(Value tile, Value row, Value count, Value end, ValueRange carried);
 
   Value loadDocument(Value row) { return k.loadRaw(op.getDocuments(), {row}); }
@@ -161,6 +163,8 @@ void RouteScan::emitTile(Value tile) {
           else
             k.ifThenElse(k.equal(k.sub(endToken, firstToken), k.index(1)), scoreOneToken,
                          [&] { scoreBlock(count, many); });
+          if (op.getKeyScales())
+            scaleScores(row, count);
           Values next = reduceRows(tile, row, count, end, carried.drop_front());
           next.insert(next.begin(), cursor);
           return next;
@@ -291,6 +295,15 @@ void RouteScan::scoreSingle(Value count) {
     });
   };
   k.ifThenElse(k.less(firstToken, endToken), oneToken, zeroToken);
+}
+
+/// A scale is not negative: a row's maximum is that of its scaled products. The factor is what DotTile.h leaves out.
+void RouteScan::scaleScores(Value row, Value count) {
+  k.forLoop(k.index(0), count, k.lanes(), [&](Value i) {
+    Value scales = k.loadRawVector(op.getKeyScales(), {k.add(row, i)}, k.mask(k.sub(count, i)));
+    Value scores = k.mulF(k.loadRawVector(rowScores, {i}), k.splat(256.0));
+    k.storeRawVector(k.mulF(scores, scales), rowScores, {i});
+  });
 }
 
 /// `state` and the reduction over tokens [from, end), a multiple of `part.queries`, from behind if `back`.

@@ -32,6 +32,8 @@ Value msa::cpu::offsetPointer(KernelBuilder &k, Value pointer, Value bytes, int6
 
 Value msa::cpu::loadElements(KernelBuilder &k, Value pointer, Type element, int64_t lanes, int64_t active) {
   OpBuilder &b = k.getBuilder();
+  if (isa<Float8E4M3FNType>(element)) // which LLVM does not know
+    return arith::BitcastOp::create(b, k.getLoc(), VectorType::get(lanes, element), loadElements(k, pointer, b.getI8Type(), lanes, active));
   auto type = VectorType::get(lanes, element);
   unsigned alignment = element.getIntOrFloatBitWidth() / 8;
   if (active >= lanes)

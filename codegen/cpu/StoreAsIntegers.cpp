@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//===- StoreAsIntegers.cpp - bools and bf16 in memory are integers --------===//
+//===- StoreAsIntegers.cpp - bools, bf16 and f8 in memory are integers ----===//
 //
 //   %v = vector.load %mask[%i] : memref<?xi1>, vector<16xi1>
 //   %w = vector.load %x[%i] : memref<?xbf16>, vector<16xbf16>
@@ -13,7 +13,7 @@
 //
 // LLVM's `load <16 x i1>` reads 16 bits, while tensors of bools hold a byte for each: any byte but 0 reads as true, 1
 // is written. And on processors without bf16 instructions LLVM calls functions for whatever it does to a bf16 value; as
-// bits until they are converted (ExpandMath.cpp), it does nothing to them.
+// bits until they are converted (ExpandMath.cpp), it does nothing to them. It has no f8E4M3FN at all.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,7 +31,7 @@ namespace {
 
 /// The type that elements of type `element` have in memory, or null where that is `element` itself.
 Type storedElement(Type element) {
-  if (element.isInteger(1))
+  if (element.isInteger(1) || isa<Float8E4M3FNType>(element))
     return IntegerType::get(element.getContext(), 8);
   if (element.isBF16())
     return IntegerType::get(element.getContext(), 16);
@@ -52,7 +52,7 @@ Type stored(Type type) {
 
 Value toStored(OpBuilder &b, Location loc, Value value) {
   Type type = stored(value.getType());
-  if (getElementTypeOrSelf(value.getType()).isBF16())
+  if (isa<FloatType>(getElementTypeOrSelf(value.getType())))
     return arith::BitcastOp::create(b, loc, type, value);
   return arith::ExtUIOp::create(b, loc, type, value);
 }
@@ -64,7 +64,7 @@ void convertLoaded(Value value) {
   Type type = value.getType();
   Location loc = value.getLoc();
   value.setType(stored(type));
-  if (getElementTypeOrSelf(type).isBF16()) {
+  if (isa<FloatType>(getElementTypeOrSelf(type))) {
     auto bits = arith::BitcastOp::create(b, loc, type, value);
     value.replaceAllUsesExcept(bits, bits);
     return;
@@ -119,7 +119,7 @@ struct StoreAsIntegers : msa::cpu::impl::StoreAsIntegersBase<StoreAsIntegers> {
     });
     for (Operation *op : accesses)
       if (!convertAccess(op)) {
-        op->emitOpError("expected a load, a store or a view of a memref of i1 or bf16");
+        op->emitOpError("expected a load, a store or a view of a memref of i1, bf16 or f8E4M3FN");
         return signalPassFailure();
       }
     for (Value value : values) {

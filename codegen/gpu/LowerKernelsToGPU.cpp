@@ -43,6 +43,7 @@ simt::Cases msa::gpu::simt::lower(msa::exec::KernelOp kernel) {
       .Case([&](msa::kernel::TakeOp) { return lowerTake(kernel); })
       .Case([&](msa::kernel::ChunkIndexOp) { return lowerChunkIndex(kernel); })
       .Case([&](msa::kernel::PoolOp) { return lowerPool(kernel); })
+      .Case([&](msa::kernel::QuantizeOp) { return lowerQuantize(kernel); })
       .Default([&](Operation *op) { return op->emitOpError("has no lowering for the GPU"); });
 }
 

@@ -121,7 +121,7 @@ def Kernel_RouteScanOp : Kernel_Op<"route_scan"> {
     `msa.route` without normalisation, over the documents whose first chunk lies in a tile's rows
     `[t * rows, (t + 1) * rows)`: a document that starts in a tile is scored whole by that tile, wherever it ends.
     `query` f32 `[M, H, D]`; `keys` a `msa_span_list *` of rows of `row` elements of type `element`, `row = Hk * D`;
-    `documents` i64 `[C]`; `mask` i1 `[M]`.
+    `documents` i64 `[C]`; `mask` i1 `[M]`. Keys of f8E4M3FN count times their row's scale, `key_scales` f32 `[C]`, not negative.
 
     Tile t writes its best `keep = min(k, rows)` documents, best first (ties: lower document), to
     `scores` f32 `[tiles, keep]` and `entries` i64 `[tiles, keep, 3]` (document, first row, end row), and their number to
@@ -131,17 +131,18 @@ def Kernel_RouteScanOp : Kernel_Op<"route_scan"> {
 
     Constraints:
     - C1: H and D are static, `row` is a whole number Hk of D-vectors, and H a multiple of Hk.
-    - C2: `element` is f16, bf16 or f32.
+    - C2: `element` is f16, bf16 or f32, or f8E4M3FN with `key_scales`, which no other type has.
     - C3: `rows` is positive.
     - C4: head_reduce and chunk_reduce are mean or max.
-    - C5: `scores`, `entries` and `counts` agree as stated.
+    - C5: `key_scales`, `scores`, `entries` and `counts` agree as stated.
   }];
   let arguments = (ins Index:$lo, Index:$hi, Kernel_MemRef<3, [F32]>:$query, MemRefRankOf<[I1], [1]>:$mask, LLVM_AnyPointer:$keys,
-      MemRefRankOf<[I64], [1]>:$documents, Kernel_MemRef<2, [F32]>:$scores, Kernel_MemRef<3, [I64]>:$entries,
+      Optional<MemRefRankOf<[F32], [1]>>:$key_scales, MemRefRankOf<[I64], [1]>:$documents, Kernel_MemRef<2, [F32]>:$scores, Kernel_MemRef<3, [I64]>:$entries,
       MemRefRankOf<[I64], [1]>:$counts, MemRefRankOf<[I8], [1]>:$scratch, TypeAttr:$element, I64Attr:$row, I64Attr:$rows,
       MSA_ReduceAttr:$head_reduce, MSA_ReduceAttr:$query_reduce, MSA_ReduceAttr:$chunk_reduce, F64Attr:$scale);
   let assemblyFormat = [{
-    `tiles` `(` $lo `to` $hi `)` $query `mask` $mask `keys` $keys `documents` $documents `into` $scores `,` $entries `,` $counts
+    `tiles` `(` $lo `to` $hi `)` $query `mask` $mask `keys` $keys (`scales` $key_scales^ `:` type($key_scales))?
+    `documents` $documents `into` $scores `,` $entries `,` $counts
     `scratch` $scratch `element` $element `row` $row `rows` $rows `heads` $head_reduce `query` $query_reduce `chunks` $chunk_reduce
     `scale` $scale attr-dict `:` type($query) `,` type($mask) `,` type($keys) `,` type($documents) `,` type($scores) `,`
     type($entries) `,` type($counts) `,` type($scratch)
@@ -256,6 +257,25 @@ def Kernel_PoolOp : Kernel_Op<"pool"> {
   let assemblyFormat = [{
     `tiles` `(` $lo `to` $hi `)` $x `starts` $starts `into` $result $reduce (`normalize` $normalize^)? attr-dict
     `:` type($x) `,` type($starts) `,` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Kernel_QuantizeOp : Kernel_Op<"quantize"> {
+  let summary = "rows in elements of one byte and a scale each";
+  let description = [{
+    `msa.quantize`: `x` `[C, row]`, `result` `[C, row]`, `scales` f32 `[C]`; `block` rows a tile. All devices give the same bytes.
+
+    Constraints:
+    - C1: `result` has the shape of `x`, and `scales` an entry for each row.
+    - C2: the row length is static.
+    - C3: `block` is positive.
+  }];
+  let arguments = (ins Index:$lo, Index:$hi, Kernel_MemRef<2, [F16, BF16, F32]>:$x, Kernel_MemRef<2, [F8E4M3FN]>:$result,
+      MemRefRankOf<[F32], [1]>:$scales, I64Attr:$block);
+  let assemblyFormat = [{
+    `tiles` `(` $lo `to` $hi `)` $x `into` $result `,` $scales `block` $block attr-dict
+    `:` type($x) `,` type($result) `,` type($scales)
   }];
   let hasVerifier = 1;
 }

@@ -147,7 +147,10 @@ LogicalResult RouteScanOp::verify() {
     return emitOpError("expected rows of ") << row << " elements to be a whole number of head dims " << dim << ", and the " << heads
                                             << " heads a multiple of it";
   // route_scan_c2
-  if (failed(verifyKeyElement(*this, getElement())))
+  bool small = isa<Float8E4M3FNType>(getElement());
+  if (small != static_cast<bool>(getKeyScales()))
+    return emitOpError("expected 'key_scales' with keys of f8E4M3FN and with no others, but the keys are of ") << getElement();
+  if (!small && failed(verifyKeyElement(*this, getElement())))
     return failure();
   // route_scan_c3
   if (failed(verifyPositive(*this, "rows", getRows())))
@@ -157,6 +160,8 @@ LogicalResult RouteScanOp::verify() {
     return failure();
   // route_scan_c5
   ArrayRef<int64_t> scores = shapeOf(getScores());
+  if (getKeyScales() && failed(verifyShape(*this, "key_scales", getKeyScales(), shapeOf(getDocuments()), "[C]")))
+    return failure();
   if (failed(verifyShape(*this, "mask", getMask(), {shapeOf(getQuery())[0]}, "[M]")) ||
       failed(verifyShape(*this, "entries", getEntries(), {scores[0], scores[1], 3}, "[tiles, keep, 3]")))
     return failure();
@@ -187,6 +192,18 @@ LogicalResult GatherOp::verify() {
   if (failed(verifyKeyElement(*this, getElement())))
     return failure();
   // gather_c3
+  return verifyPositive(*this, "block", getBlock());
+}
+
+LogicalResult QuantizeOp::verify() {
+  // quantize_c1
+  if (failed(verifyShape(*this, "result", getResult(), shapeOf(getX()), "[C, row]")) ||
+      failed(verifyShape(*this, "scales", getScales(), {shapeOf(getX())[0]}, "[C]")))
+    return failure();
+  // quantize_c2
+  if (failed(verifyStatic(*this, "x", getX(), 1)) || failed(verifyStatic(*this, "result", getResult(), 1)))
+    return failure();
+  // quantize_c3
   return verifyPositive(*this, "block", getBlock());
 }
 

@@ -134,6 +134,7 @@ private:
   mlir::LogicalResult lowerGather(GatherOp op);
   mlir::LogicalResult lowerChunkIndex(ChunkIndexOp op);
   mlir::LogicalResult lowerPool(PoolOp op);
+  mlir::LogicalResult lowerQuantize(QuantizeOp op);
   mlir::LogicalResult lowerAppend(AppendOp op);
   mlir::FailureOr<Binding> bankField(mlir::Value bank, llvm::StringRef field, mlir::Operation *user);
   void gatherRows(mlir::Location loc, const Binding &field, const Binding &chunks, const Binding &target);

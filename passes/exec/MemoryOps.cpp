@@ -26,6 +26,8 @@ std::optional<LogicalResult> EntryLowering::lowerMemoryOp(Operation *op) {
     return lowerChunkIndex(index);
   if (auto pool = dyn_cast<PoolOp>(op))
     return lowerPool(pool);
+  if (auto quantize = dyn_cast<QuantizeOp>(op))
+    return lowerQuantize(quantize);
   if (auto append = dyn_cast<AppendOp>(op))
     return lowerAppend(append);
   return std::nullopt;
@@ -61,6 +63,13 @@ LogicalResult EntryLowering::lowerRoute(RouteOp op) {
   FailureOr<Binding> keys = bankField(op.getBank(), op.getField(), op);
   if (failed(query) || failed(mask) || failed(keys))
     return failure();
+  std::optional<Binding> keyScales;
+  if (isa<Float8E4M3FNType>(keys->element)) {
+    FailureOr<Binding> scales = bankField(op.getBank(), BankType::getScaleName(op.getField()), op);
+    if (failed(scales))
+      return failure();
+    keyScales = reshape(*scales, {keys->dims[0]});
+  }
   auto bindOp = op.getBank().getDefiningOp<BindOp>();
   if (!bindOp.getDocuments())
     return op.emitError("expected its bank to be bound with documents");
@@ -83,11 +92,14 @@ LogicalResult EntryLowering::lowerRoute(RouteOp op) {
   Binding counts = allocateTemporary(loc, {tiles}, i64);
   {
     Dispatch dispatch(*this, loc, "route_scan_" + std::to_string(heads) + "x" + std::to_string(dim));
-    Value q = dispatch.read(*query), m = dispatch.read(*mask), k = dispatch.spanList(*keys), d = dispatch.read(*documents);
+    Value q = dispatch.read(*query), m = dispatch.read(*mask), k = dispatch.spanList(*keys);
+    // Not as spans: a few bytes a row, which the runtime makes contiguous where they are not.
+    Value l = keyScales ? dispatch.read(*keyScales) : Value();
+    Value d = dispatch.read(*documents);
     Value s = dispatch.write(scores), e = dispatch.write(entries), c = dispatch.write(counts);
     Value scratch = dispatch.scratch(kernel::routeScanScratchBytes);
-    kernel::RouteScanOp::create(dispatch.body(), loc, dispatch.lo(), dispatch.hi(), q, m, k, d, s, e, c, scratch, keys->element, row, rows,
-                                op.getHeadReduce(), op.getQueryReduce(), op.getChunkReduce(), op.getScale());
+    kernel::RouteScanOp::create(dispatch.body(), loc, dispatch.lo(), dispatch.hi(), q, m, k, l, d, s, e, c, scratch, keys->element, row,
+                                rows, op.getHeadReduce(), op.getQueryReduce(), op.getChunkReduce(), op.getScale());
     dispatch.finish(tiles);
   }
   // The best of all tiles.
@@ -212,6 +224,26 @@ LogicalResult EntryLowering::lowerPool(PoolOp op) {
   kernel::PoolOp::create(dispatch.body(), loc, dispatch.lo(), dispatch.hi(), v, s, r, op.getReduceAttr(), op.getNormalizeAttr(), op.getEpsilonAttr());
   dispatch.finish(chunks);
   bind(op.getRows(), result);
+  return success();
+}
+
+LogicalResult EntryLowering::lowerQuantize(QuantizeOp op) {
+  constexpr int64_t block = 8;
+  Location loc = op.getLoc();
+  FailureOr<Binding> x = getContiguous(op.getX());
+  if (failed(x))
+    return failure();
+  Extent count = x->dims[0], row = mul(loc, x->dims[1], x->dims[2]);
+  if (!getConstantIntValue(row))
+    return op.emitError("expected static heads and dim of its rows, but got ") << op.getX().getType();
+  Binding rows = allocate(op.getRows(), x->dims), scales = allocate(op.getScales(), {count, constant(1), constant(1)});
+  Dispatch dispatch(*this, loc, "quantize");
+  Value v = dispatch.read(reshape(*x, {count, row})), r = dispatch.write(reshape(rows, {count, row}));
+  Value s = dispatch.write(reshape(scales, {count}));
+  kernel::QuantizeOp::create(dispatch.body(), loc, dispatch.lo(), dispatch.hi(), v, r, s, block);
+  dispatch.finish(ceilDiv(loc, count, constant(block)));
+  bind(op.getRows(), rows);
+  bind(op.getScales(), scales);
   return success();
 }
 

@@ -57,6 +57,34 @@ func.func @route(%q: tensor<?x1x128xf32>, %mask: tensor<?xi1>, %rk: tensor<?x4x3
 
 // -----
 
+// Tests that the scales of small keys may be bound as spans too, but come to the kernel in one piece.
+// CHECK: exec.entry @route_small
+// CHECK-SAME: spans = array<i1: false, false, true, true, false>
+// CHECK: exec.kernel @route_scan_1x128({{.*}}: !llvm.ptr, %[[S:[a-z0-9]+]]: memref<?xi8>,
+// CHECK-SAME: parameters = array<i32: 0, 0, 3, 0, 0, 1, 1, 1>
+// CHECK: %[[SCALES:.*]] = memref.view %[[S]][%{{.*}}][%{{.*}}] : memref<?xi8> to memref<?xf32>
+// CHECK: kernel.route_scan {{.*}} scales %[[SCALES]] : memref<?xf32> {{.*}} element f8E4M3FN row 128
+func.func @route_small(%q: tensor<?x1x128xf32>, %mask: tensor<?xi1>, %rk: tensor<?x4x32xf8E4M3FN>, %scale: tensor<?x1x1xf32>, %doc: tensor<?xi64>) -> tensor<?xi64> {
+  %bank = msa.bind %rk, %scale documents %doc : tensor<?x4x32xf8E4M3FN>, tensor<?x1x1xf32> documents tensor<?xi64> -> !msa.bank<rk: 4x32xf8E4M3FN, rk_scale: 1x1xf32>
+  %d, %b, %c = msa.route %q mask %mask in %bank["rk"] top 4 heads mean query max chunks max scale 1.0 : tensor<?x1x128xf32>, tensor<?xi1>, !msa.bank<rk: 4x32xf8E4M3FN, rk_scale: 1x1xf32> -> tensor<?xi64>, tensor<?xf32>, tensor<?xi64>
+  return %d : tensor<?xi64>
+}
+
+// -----
+
+// Tests that rows are quantised by a kernel of whole rows, straight into what the entry returns.
+// CHECK: exec.entry @quantize
+// CHECK: exec.dispatch @quantize
+// CHECK-NOT: exec.dispatch
+// CHECK: exec.kernel @quantize
+// CHECK: kernel.quantize {{.*}} block 8 : memref<?x128xf32>, memref<?x128xf8E4M3FN>, memref<?xf32>
+func.func @quantize(%x: tensor<?x4x32xf32>) -> (tensor<?x4x32xf8E4M3FN>, tensor<?x1x1xf32>) {
+  %rows, %scales = msa.quantize %x : tensor<?x4x32xf32> -> tensor<?x4x32xf8E4M3FN>, tensor<?x1x1xf32>
+  return %rows, %scales : tensor<?x4x32xf8E4M3FN>, tensor<?x1x1xf32>
+}
+
+// -----
+
 // Tests that a reduction and what scales by it share one kernel: the sum of a row never leaves the worker.
 // CHECK: exec.entry @rows
 // CHECK-COUNT-1: exec.dispatch @rows

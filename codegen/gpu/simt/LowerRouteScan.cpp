@@ -12,7 +12,7 @@
 // half, the place, counted down, in the lower. Sorting them ranks documents: the higher score, of equal scores the lower number.
 //
 // What is rounded, in order, all in f32: the inner product, one chain of fused multiply-adds; times scale; heads added ascending, then
-// divided by their number; tokens in four sums, then the four, then divided; chunks added ascending, then divided. A maximum with a NaN is NaN.
+// divided by their number; tokens in four sums, then the four, then divided; times the row's scale, where there is one; chunks added ascending, then divided. A maximum with a NaN is NaN.
 // Where no token takes part every score is -infinity (max) or NaN (mean, last).
 //
 //===----------------------------------------------------------------------===//
@@ -201,6 +201,8 @@ void RouteScanLowering::scoreRows(Value row, Value end) {
         score = combine(reduce, score, k.loadRaw(states, {k.index(i), slot}));
     if (reduce == Reduce::mean)
       score = k.divF(score, toFloat(tokenCount));
+    if (op.getKeyScales()) // not negative: a row's maximum is that of its scaled products
+      score = k.mulF(score, k.loadRaw(op.getKeyScales(), {k.min(k.add(row, slot), k.sub(end, 1))}));
     k.storeRaw(score, scores, {slot});
   });
   k.syncBlock();

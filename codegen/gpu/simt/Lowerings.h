@@ -23,6 +23,7 @@ Cases lowerGather(exec::KernelOp kernel);
 Cases lowerTake(exec::KernelOp kernel);
 Cases lowerChunkIndex(exec::KernelOp kernel);
 Cases lowerPool(exec::KernelOp kernel);
+Cases lowerQuantize(exec::KernelOp kernel);
 
 /// The lowering of the kernel's op, which is one of those above. An error names the node and says what is not supported.
 Cases lower(exec::KernelOp kernel);

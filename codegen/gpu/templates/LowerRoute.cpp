@@ -58,6 +58,12 @@ static llvm::Expected<RouteProblem> problemOf(msa::exec::KernelOp kernel, msa::k
       return found.takeError();
     view = *found;
   }
+  if (op.getKeyScales()) {
+    llvm::Expected<BufferView> scales = contiguousView(kernel, op.getKeyScales(), 4, "scales");
+    if (!scales)
+      return scales.takeError();
+    problem.keyScales = *scales;
+  }
   std::optional<unsigned> keys = parameters.bufferOf(op.getKeys());
   std::optional<Term> tokens = parameters.rowsOf(op.getQuery()), chunks = parameters.rowsOf(op.getDocuments());
   if (!keys || !tokens || !chunks)

@@ -211,6 +211,68 @@ func.func @route_scan_c2(%q: memref<?x8x32xf32>, %mask: memref<?xi1>, %keys: !ll
 
 // -----
 
+func.func @route_scan_c2_without_scales(%q: memref<?x8x32xf32>, %mask: memref<?xi1>, %keys: !llvm.ptr, %doc: memref<?xi64>, %s: memref<?x16xf32>, %e: memref<?x16x3xi64>, %n: memref<?xi64>, %lo: index, %hi: index, %scratch: memref<?xi8>) {
+  // expected-error @+1 {{expected 'key_scales' with keys of f8E4M3FN and with no others, but the keys are of 'f8E4M3FN'}}
+  kernel.route_scan tiles(%lo to %hi) %q mask %mask keys %keys documents %doc into %s, %e, %n scratch %scratch
+      element f8E4M3FN row 128 rows 256 heads mean query last chunks max scale 1.0
+      : memref<?x8x32xf32>, memref<?xi1>, !llvm.ptr, memref<?xi64>, memref<?x16xf32>, memref<?x16x3xi64>, memref<?xi64>, memref<?xi8>
+  return
+}
+
+// -----
+
+func.func @route_scan_c2_with_scales(%q: memref<?x8x32xf32>, %mask: memref<?xi1>, %keys: !llvm.ptr, %ks: memref<?xf32>, %doc: memref<?xi64>, %s: memref<?x16xf32>, %e: memref<?x16x3xi64>, %n: memref<?xi64>, %lo: index, %hi: index, %scratch: memref<?xi8>) {
+  // expected-error @+1 {{expected 'key_scales' with keys of f8E4M3FN and with no others, but the keys are of 'bf16'}}
+  kernel.route_scan tiles(%lo to %hi) %q mask %mask keys %keys scales %ks : memref<?xf32> documents %doc into %s, %e, %n scratch %scratch
+      element bf16 row 128 rows 256 heads mean query last chunks max scale 1.0
+      : memref<?x8x32xf32>, memref<?xi1>, !llvm.ptr, memref<?xi64>, memref<?x16xf32>, memref<?x16x3xi64>, memref<?xi64>, memref<?xi8>
+  return
+}
+
+// -----
+
+func.func @route_scan_c5_scales(%q: memref<?x8x32xf32>, %mask: memref<?xi1>, %keys: !llvm.ptr, %ks: memref<5xf32>, %doc: memref<6xi64>, %s: memref<?x16xf32>, %e: memref<?x16x3xi64>, %n: memref<?xi64>, %lo: index, %hi: index, %scratch: memref<?xi8>) {
+  // expected-error @+1 {{expected 'key_scales' to be [C], here [6], but got [5]}}
+  kernel.route_scan tiles(%lo to %hi) %q mask %mask keys %keys scales %ks : memref<5xf32> documents %doc into %s, %e, %n scratch %scratch
+      element f8E4M3FN row 128 rows 256 heads mean query last chunks max scale 1.0
+      : memref<?x8x32xf32>, memref<?xi1>, !llvm.ptr, memref<6xi64>, memref<?x16xf32>, memref<?x16x3xi64>, memref<?xi64>, memref<?xi8>
+  return
+}
+
+// -----
+
+func.func @quantize_c1_result(%x: memref<?x128xf32>, %y: memref<?x64xf8E4M3FN>, %s: memref<?xf32>, %lo: index, %hi: index) {
+  // expected-error @+1 {{expected 'result' to be [C, row], here [?, 128], but got [?, 64]}}
+  kernel.quantize tiles(%lo to %hi) %x into %y, %s block 8 : memref<?x128xf32>, memref<?x64xf8E4M3FN>, memref<?xf32>
+  return
+}
+
+// -----
+
+func.func @quantize_c1_scales(%x: memref<5x128xf32>, %y: memref<5x128xf8E4M3FN>, %s: memref<4xf32>, %lo: index, %hi: index) {
+  // expected-error @+1 {{expected 'scales' to be [C], here [5], but got [4]}}
+  kernel.quantize tiles(%lo to %hi) %x into %y, %s block 8 : memref<5x128xf32>, memref<5x128xf8E4M3FN>, memref<4xf32>
+  return
+}
+
+// -----
+
+func.func @quantize_c2(%x: memref<?x?xf32>, %y: memref<?x128xf8E4M3FN>, %s: memref<?xf32>, %lo: index, %hi: index) {
+  // expected-error @+1 {{expected the dims of 'x' from 1 on to be static}}
+  kernel.quantize tiles(%lo to %hi) %x into %y, %s block 8 : memref<?x?xf32>, memref<?x128xf8E4M3FN>, memref<?xf32>
+  return
+}
+
+// -----
+
+func.func @quantize_c3(%x: memref<?x128xf32>, %y: memref<?x128xf8E4M3FN>, %s: memref<?xf32>, %lo: index, %hi: index) {
+  // expected-error @+1 {{expected 'block' to be positive, but got 0}}
+  kernel.quantize tiles(%lo to %hi) %x into %y, %s block 0 : memref<?x128xf32>, memref<?x128xf8E4M3FN>, memref<?xf32>
+  return
+}
+
+// -----
+
 func.func @route_scan_c3(%q: memref<?x8x32xf32>, %mask: memref<?xi1>, %keys: !llvm.ptr, %doc: memref<?xi64>, %s: memref<?x16xf32>, %e: memref<?x16x3xi64>, %n: memref<?xi64>, %lo: index, %hi: index, %scratch: memref<?xi8>) {
   // expected-error @+1 {{expected 'rows' to be positive, but got 0}}
   kernel.route_scan tiles(%lo to %hi) %q mask %mask keys %keys documents %doc into %s, %e, %n scratch %scratch

@@ -54,6 +54,15 @@ func.func @route_scan(%q: memref<?x8x32xf32>, %mask: memref<?xi1>, %keys: !llvm.
   return
 }
 
+// CHECK-LABEL: func.func @route_scan_small_keys
+// CHECK: kernel.route_scan tiles(%{{.*}} to %{{.*}}) %{{.*}} mask %{{.*}} keys %{{.*}} scales %{{.*}} : memref<?xf32> documents %{{.*}} into
+func.func @route_scan_small_keys(%q: memref<?x8x32xf32>, %mask: memref<?xi1>, %keys: !llvm.ptr, %ks: memref<?xf32>, %doc: memref<?xi64>, %s: memref<?x16xf32>, %e: memref<?x16x3xi64>, %n: memref<?xi64>, %lo: index, %hi: index, %scratch: memref<?xi8>) {
+  kernel.route_scan tiles(%lo to %hi) %q mask %mask keys %keys scales %ks : memref<?xf32> documents %doc into %s, %e, %n scratch %scratch
+      element f8E4M3FN row 128 rows 256 heads mean query last chunks max scale 1.0
+      : memref<?x8x32xf32>, memref<?xi1>, !llvm.ptr, memref<?xi64>, memref<?x16xf32>, memref<?x16x3xi64>, memref<?xi64>, memref<?xi8>
+  return
+}
+
 // CHECK-LABEL: func.func @route_merge
 // CHECK: kernel.route_merge tiles(%{{.*}} to %{{.*}}) %{{.*}}, %{{.*}}, %{{.*}} into %{{.*}}, %{{.*}}, %{{.*}} scratch %{{.*}}
 func.func @route_merge(%s: memref<?x16xf32>, %e: memref<?x16x3xi64>, %n: memref<?xi64>, %best: memref<?xf32>, %chosen: memref<?x3xi64>, %totals: memref<2xi64>, %lo: index, %hi: index, %scratch: memref<?xi8>) {
@@ -88,6 +97,13 @@ func.func @take(%table: memref<9x64xf32>, %ids: memref<?xi32>, %y: memref<?x64xf
 func.func @chunk_index(%doc: memref<?xi64>, %pos: memref<?xi64>, %starts: memref<?xi64>, %chunks: memref<?xi64>, %total: memref<1xi64>, %lo: index, %hi: index, %scratch: memref<?xi8>) {
   kernel.chunk_index tiles(%lo to %hi) %doc positions %pos into %starts, %chunks, %total chunk 64
       : memref<?xi64>, memref<?xi64>, memref<?xi64>, memref<?xi64>, memref<1xi64>
+  return
+}
+
+// CHECK-LABEL: func.func @quantize
+// CHECK: kernel.quantize tiles(%{{.*}} to %{{.*}}) %{{.*}} into %{{.*}}, %{{.*}} block 8 : memref<?x128xf32>, memref<?x128xf8E4M3FN>, memref<?xf32>
+func.func @quantize(%x: memref<?x128xf32>, %y: memref<?x128xf8E4M3FN>, %s: memref<?xf32>, %lo: index, %hi: index) {
+  kernel.quantize tiles(%lo to %hi) %x into %y, %s block 8 : memref<?x128xf32>, memref<?x128xf8E4M3FN>, memref<?xf32>
   return
 }
 

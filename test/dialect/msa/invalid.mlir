@@ -225,6 +225,54 @@ func.func @read_c1(%q: tensor<?x8x32xf32>, %k: tensor<?x4x32xf32>, %bank: !msa.b
 
 // -----
 
+func.func @gather_c3(%chunks: tensor<?xi64>, %bank: !msa.bank<rk: 4x32xf8E4M3FN, rk_scale: 1x1xf32>) {
+  // expected-error @+1 {{expected field 'rk' not to be of f8E4M3FN, which only routes read}}
+  %0 = msa.gather %bank["rk"] at %chunks : !msa.bank<rk: 4x32xf8E4M3FN, rk_scale: 1x1xf32>, tensor<?xi64> -> tensor<?x4x32xf32>
+  return
+}
+
+// -----
+
+func.func @read_c3(%q: tensor<?x8x32xf32>, %k: tensor<?x4x32xf32>, %bank: !msa.bank<k: 4x32xf8E4M3FN, k_scale: 1x1xf32, v: 4x32xf32>, %chunks: tensor<?xi64>) {
+  // expected-error @+1 {{expected field 'k' not to be of f8E4M3FN, which only routes read}}
+  %0:3 = msa.read %q, %k, %k prefix %k, %k in %bank at %chunks scale 1.0
+      : tensor<?x8x32xf32>, tensor<?x4x32xf32>, tensor<?x4x32xf32>, tensor<?x4x32xf32>, tensor<?x4x32xf32>,
+        !msa.bank<k: 4x32xf8E4M3FN, k_scale: 1x1xf32, v: 4x32xf32>, tensor<?xi64> -> tensor<?x8x32xf32>, tensor<?x4x32xf32>, tensor<?x4x32xf32>
+  return
+}
+
+// -----
+
+func.func @quantize_c1(%x: tensor<?x4x32xf32>) {
+  // expected-error @+1 {{expected 'rows' to be [C, H, D], here [?, 4, 32], but got [?, 4, 16]}}
+  %0:2 = msa.quantize %x : tensor<?x4x32xf32> -> tensor<?x4x16xf8E4M3FN>, tensor<?x1x1xf32>
+  return
+}
+
+// -----
+
+func.func @quantize_c2(%x: tensor<?x4x32xf32>) {
+  // expected-error @+1 {{expected 'scales' to be [C, 1, 1], here [?, 1, 1], but got [?, 4, 1]}}
+  %0:2 = msa.quantize %x : tensor<?x4x32xf32> -> tensor<?x4x32xf8E4M3FN>, tensor<?x4x1xf32>
+  return
+}
+
+// -----
+
+// expected-error @+1 {{expected bank field 'rk' of f8E4M3FN to have a field 'rk_scale: 1x1xf32' beside it}}
+func.func @bank_scale(%bank: !msa.bank<rk: 4x32xf8E4M3FN, rk_scale: 4x1xf32>) {
+  return
+}
+
+// -----
+
+// expected-error @+1 {{expected bank field 'rk' to be of f8E4M3FN or a larger type, but got 'f8E5M2'}}
+func.func @bank_small(%bank: !msa.bank<rk: 4x32xf8E5M2>) {
+  return
+}
+
+// -----
+
 func.func @read_c2(%q: tensor<?x6x32xf32>, %k: tensor<?x4x32xf32>, %bank: !msa.bank<k: 4x32xf32, v: 4x32xf32>, %chunks: tensor<?xi64>) {
   // expected-error @+1 {{expected the query's 6 heads to be a multiple of the key's 4}}
   %0:3 = msa.read %q, %k, %k prefix %k, %k in %bank at %chunks scale 1.0

@@ -31,6 +31,15 @@ func.func @encode(%x: tensor<?x4x32xf16>, %doc: tensor<?xi64>, %pos: tensor<?xi6
   return %pooled : tensor<?x4x32xf16>
 }
 
+// CHECK-LABEL: func.func @quantize
+func.func @quantize(%x: tensor<?x4x32xf32>, %doc: tensor<?xi64>) -> !msa.bank<rk: 4x32xf8E4M3FN, rk_scale: 1x1xf32> {
+  // CHECK: %[[ROWS:.*]], %[[SCALES:.*]] = msa.quantize %{{.*}} : tensor<?x4x32xf32> -> tensor<?x4x32xf8E4M3FN>, tensor<?x1x1xf32>
+  %rows, %scales = msa.quantize %x : tensor<?x4x32xf32> -> tensor<?x4x32xf8E4M3FN>, tensor<?x1x1xf32>
+  // CHECK: msa.bind %[[ROWS]], %[[SCALES]] documents
+  %bank = msa.bind %rows, %scales documents %doc : tensor<?x4x32xf8E4M3FN>, tensor<?x1x1xf32> documents tensor<?xi64> -> !msa.bank<rk: 4x32xf8E4M3FN, rk_scale: 1x1xf32>
+  return %bank : !msa.bank<rk: 4x32xf8E4M3FN, rk_scale: 1x1xf32>
+}
+
 // CHECK-LABEL: func.func @route
 func.func @route(%q: tensor<?x8x32xf32>, %mask: tensor<?xi1>, %bank: !msa.bank<rk: 4x32xf32>) {
   // CHECK: msa.route %{{.*}} mask %{{.*}} in %{{.*}}["rk"] top 16 heads mean query max chunks max normalize scale 1.000000e+00
