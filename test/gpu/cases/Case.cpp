@@ -182,18 +182,7 @@ Prepared::Prepared(Device &device, const Instance &instance, const Case &subject
   }
   std::vector<uint64_t> passed = addresses;
   for (auto [buffer, rows] : subject.spans) {
-    // On a device the pointers in a span list are the device's.
-    msa_span span{};
-    uint64_t spanAddress = device.allocate(sizeof(span), "span", false), listAddress = device.allocate(sizeof(msa_span_list), "span list", false);
-    std::memcpy(&span.data, &addresses.at(buffer), sizeof(span.data));
-    span.rows = static_cast<decltype(span.rows)>(rows);
-    device.write(spanAddress, &span, sizeof(span));
-    msa_span_list list{};
-    std::memcpy(&list.spans, &spanAddress, sizeof(list.spans));
-    list.count = 1;
-    list.rows = static_cast<decltype(list.rows)>(rows);
-    device.write(listAddress, &list, sizeof(list));
-    passed.at(buffer) = listAddress;
+    passed.at(buffer) = makeSpanList(device, addresses.at(buffer), rows);
   }
   for (const Launch &launch : instance.launches) {
     if (launch.workspace)
@@ -203,11 +192,31 @@ Prepared::Prepared(Device &device, const Instance &instance, const Case &subject
   }
   if (workspaceBytes)
     workspace = device.allocate(workspaceBytes, "workspace", true);
+  launches = makeCalls(device, instance, {addresses, passed, subject.scalars, subject.tiles, workspace});
+}
+
+uint64_t makeSpanList(Device &device, uint64_t data, int64_t rows) {
+  // On a device the pointers in a span list are the device's.
+  msa_span span{};
+  uint64_t spanAddress = device.allocate(sizeof(span), "span", false), listAddress = device.allocate(sizeof(msa_span_list), "span list", false);
+  std::memcpy(&span.data, &data, sizeof(span.data));
+  span.rows = static_cast<decltype(span.rows)>(rows);
+  device.write(spanAddress, &span, sizeof(span));
+  msa_span_list list{};
+  std::memcpy(&list.spans, &spanAddress, sizeof(list.spans));
+  list.count = 1;
+  list.rows = static_cast<decltype(list.rows)>(rows);
+  device.write(listAddress, &list, sizeof(list));
+  return listAddress;
+}
+
+std::vector<Call> makeCalls(Device &device, const Instance &instance, const Arguments &arguments) {
+  std::vector<Call> calls;
   for (const Launch &launch : instance.launches) {
     Call call;
     call.symbol = launch.symbol;
     for (int axis = 0; axis < 3; ++axis)
-      call.grid[axis] = static_cast<uint32_t>(launch.grid[axis].evaluate(subject.scalars));
+      call.grid[axis] = static_cast<uint32_t>(launch.grid[axis].evaluate(arguments.scalars));
     if (launch.persistent)
       call.grid[0] = std::min(call.grid[0], launch.persistent * device.multiprocessors());
     if (device.gridLimit())
@@ -217,17 +226,18 @@ Prepared::Prepared(Device &device, const Instance &instance, const Case &subject
     call.block = launch.block;
     call.cluster = launch.cluster;
     call.dynamicShared = launch.dynamicShared;
-    for (uint64_t address : passed)
+    for (uint64_t address : arguments.passed)
       call.arguments.push_back(argument(address));
-    for (int64_t scalar : subject.scalars)
+    for (int64_t scalar : arguments.scalars)
       call.arguments.push_back(argument(scalar));
-    call.arguments.push_back(argument(subject.tiles));
-    call.arguments.push_back(argument(workspace));
+    call.arguments.push_back(argument(arguments.tiles));
+    call.arguments.push_back(argument(arguments.workspace));
     for (const TensorMap &map : launch.tensorMaps)
-      call.arguments.push_back(device.encode(map, subject.scalars, addresses.at(map.buffer)));
+      call.arguments.push_back(device.encode(map, arguments.scalars, arguments.data.at(map.buffer)));
     if (call.grid[0] && call.grid[1] && call.grid[2])
-      launches.push_back(std::move(call));
+      calls.push_back(std::move(call));
   }
+  return calls;
 }
 
 void Prepared::poison() {

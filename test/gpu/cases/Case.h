@@ -56,6 +56,19 @@ Case makeTimed(const Instance &instance, const nlohmann::json &shape);
 /// 20 kernels, one for each way in which operands of wgmma may lie in shared memory. They are sm_90 code.
 std::vector<Instance> descriptorInstances();
 
+/// What launches of an instance are given.
+struct Arguments {
+  std::vector<uint64_t> data;   ///< The buffers' memory, in the kernel's order.
+  std::vector<uint64_t> passed; ///< What kernels get for them: where a buffer is taken as spans, the list's address.
+  std::vector<int64_t> scalars;
+  int64_t tiles = 0;
+  uint64_t workspace = 0;
+};
+/// The launches of an instance, in their order, in the grids that they say; those of no CTA are left out.
+std::vector<Call> makeCalls(Device &device, const Instance &instance, const Arguments &arguments);
+/// A msa_span_list of one span of `rows` rows at `data`.
+uint64_t makeSpanList(Device &device, uint64_t data, int64_t rows);
+
 /// A case's memory on a device, and its launches.
 class Prepared {
 public:

@@ -55,11 +55,17 @@ public:
   std::vector<std::byte> encode(const TensorMap &map, std::span<const int64_t> scalars, uint64_t address) override;
   std::string run(std::span<const Call> calls) override;
 
+  /// Memory that is zero and costs nothing where nobody writes: more of it than the machine has.
+  uint64_t reserve(uint64_t bytes, const std::string &label, bool writable);
+  /// Runs another text on the same memory from here on.
+  void setModule(std::shared_ptr<const ptxemu::Module> other) { module = std::move(other); }
+
   /// Of every call of every run so far.
   const std::vector<ptxemu::Result> &results() const { return outcomes; }
 
 private:
   std::shared_ptr<const ptxemu::Module> module;
+  std::vector<std::shared_ptr<void>> reserved; ///< Outlives the memory that it is registered with.
   ptxemu::Memory memory;
   ptxemu::Options options;
   unsigned processors, limit = 0;

@@ -2,6 +2,8 @@
 
 #include "Device.h"
 
+#include <sys/mman.h>
+
 namespace cases {
 
 MapSizes evaluate(const TensorMap &map, std::span<const int64_t> scalars) {
@@ -21,6 +23,14 @@ EmulatorDevice::EmulatorDevice(std::shared_ptr<const ptxemu::Module> module, con
 
 uint64_t EmulatorDevice::allocate(uint64_t bytes, const std::string &label, bool writable) {
   return memory.allocate(bytes, label, writable ? ptxemu::Access::ReadWrite : ptxemu::Access::Read);
+}
+
+uint64_t EmulatorDevice::reserve(uint64_t bytes, const std::string &label, bool writable) {
+  void *host = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (host == MAP_FAILED)
+    throw Error("the machine gives no " + std::to_string(bytes) + " bytes of addresses for '" + label + "'");
+  reserved.emplace_back(host, [bytes](void *at) { munmap(at, bytes); });
+  return memory.registerHost(host, bytes, label, writable ? ptxemu::Access::ReadWrite : ptxemu::Access::Read);
 }
 
 std::vector<std::byte> EmulatorDevice::encode(const TensorMap &map, std::span<const int64_t> scalars, uint64_t address) {
