@@ -4,7 +4,7 @@
 // A tile scores its rows in blocks, so that keys come from memory once and every question token meets them in cache:
 //
 //   for each block of rows of the tile's documents          (addresses of its rows: spans end here)
-//     for each few rows of the block
+//     for each few rows of the block                   (of one-byte elements and for several tokens: made f32 first)
 //       for each few tokens that take part             (for a maximum, forwards and backwards in turn)
 //         for each head: inner products (DotTile.h), times scale, into the heads' reduction
 //         into the tokens' reduction
@@ -24,6 +24,7 @@
 #include "codegen/cpu/SpanRows.h"
 #include "dialect/kernel/TileSizes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/PatternMatch.h"
 
@@ -31,6 +32,7 @@ using namespace mlir;
 using namespace msa::cpu;
 using msa::Reduce;
 using msa::kernel::routeScanBlock;
+using msa::kernel::RouteScanScratch;
 using Values = KernelBuilder::Values;
 
 namespace {
@@ -39,15 +41,17 @@ class RouteScan {
 public:
   RouteScan(KernelBuilder &k, const CPUTarget &target, msa::kernel::RouteScanOp op)
       : k(k), op(op), target(target), keys(k, op.getKeys(), op.getRow(), op.getElement()),
-        addresses(k.carve(op.getScratch(), 0, {routeScanBlock}, k.getBuilder().getI64Type())),
-        rowScores(k.carve(op.getScratch(), routeScanBlock * sizeof(int64_t), {routeScanBlock})),
-        rowPartials(k.carve(op.getScratch(), routeScanBlock * (sizeof(int64_t) + sizeof(float)), {routeScanBlock, partialSums})) {
+        addresses(k.carve(op.getScratch(), RouteScanScratch::addresses, {routeScanBlock}, k.getBuilder().getI64Type())),
+        rowScores(k.carve(op.getScratch(), RouteScanScratch::scores, {routeScanBlock})),
+        rowPartials(k.carve(op.getScratch(), RouteScanScratch::partials, {routeScanBlock, partialSums})) {
     auto query = cast<MemRefType>(op.getQuery().getType());
     heads = query.getDimSize(1);
     length = query.getDimSize(2);
     keyHeads = op.getRow() / length;
     rows = k.dim(op.getDocuments(), 0);
     capacity = k.dim(op.getScores(), 1);
+    if (op.getKeyScales())
+      rowKeys = k.carve(op.getScratch(), RouteScanScratch::keys, {msa::kernel::routeScanKeys, msa::kernel::paddedRow(op.getRow())});
   }
 
   void emit() {
@@ -62,8 +66,14 @@ private:
   Value writeAddresses(Value cursor, Value row, Value end);
   void scoreBlock(Value count, DotTile tile);
   Value loadAddress(Value row);
-  Value scoreTokens(DotTile tile, ValueRange key, Value token, int64_t aheadRows, Value state);
-  Value scoreRange(DotTile part, ValueRange key, Value from, Value end, Value back, int64_t aheadRows, Value state);
+  /// Where a few keys are, and what they are there.
+  struct Keys {
+    Values rows;
+    Type element;
+  };
+  Keys widen(Keys key);
+  Value scoreTokens(DotTile tile, const Keys &key, Value token, int64_t aheadRows, Value state);
+  Value scoreRange(DotTile part, const Keys &key, Value from, Value end, Value back, int64_t aheadRows, Value state);
   void scoreSingle(Value count);
   void scaleScores(Value row, Value count);
   Values reduceRows(Value tile, Value row, Value count, Value end, ValueRange carried);
@@ -108,6 +118,7 @@ private:
   const CPUTarget &target;
   SpanRows keys;
   Value addresses, rowScores, rowPartials; ///< of the rows of a block
+  Value rowKeys;                           ///< a few keys of one byte, as f32
   Value rows, capacity;
   Value firstToken, endToken, tokenCount; ///< of those that take part; those between that do not are skipped
   int64_t heads, keyHeads, length;
@@ -213,18 +224,42 @@ Value RouteScan::loadAddress(Value row) {
   return LLVM::IntToPtrOp::create(k.getBuilder(), k.getLoc(), pointer, k.loadRaw(addresses, {row}));
 }
 
+/// Keys of one byte as f32, 2^-8 of what they are: once, for many tokens. Meanwhile the next keys come to the second-level cache.
+RouteScan::Keys RouteScan::widen(Keys key) {
+  OpBuilder &b = k.getBuilder();
+  int64_t row = op.getRow(), whole = row / k.lanes() * k.lanes(), next = key.rows.size() * keys.rowBytes();
+  Keys wide{{}, b.getF32Type()};
+  Value index = memref::ExtractAlignedPointerAsIndexOp::create(b, k.getLoc(), rowKeys);
+  Value address = arith::IndexCastOp::create(b, k.getLoc(), b.getI64Type(), index);
+  Value base = LLVM::IntToPtrOp::create(b, k.getLoc(), LLVM::LLVMPointerType::get(b.getContext()), address);
+  for (auto [i, from] : llvm::enumerate(key.rows)) {
+    Value number = k.index(i);
+    auto convert = [&](Value offset, int64_t active) {
+      Value stored = loadElements(k, offsetPointer(k, from, offset), key.element, k.lanes(), active);
+      k.storeRawVector(k.toScaledF32(stored), rowKeys, {number, offset});
+    };
+    for (int64_t byte = 0; byte < row; byte += 64)
+      LLVM::Prefetch::create(b, k.getLoc(), offsetPointer(k, from, {}, next + byte), /*rw=*/0, /*hint=*/2, /*cache=*/1);
+    k.forLoop(k.index(0), k.index(whole), k.lanes(), [&](Value offset) { convert(offset, k.lanes()); });
+    if (whole < row)
+      convert(k.index(whole), row - whole); // the padding takes the rest
+    wide.rows.push_back(offsetPointer(k, base, {}, int64_t(i) * msa::kernel::paddedRow(row) * 4));
+  }
+  return wide;
+}
+
 /// The reduction over heads of `tile.queries` tokens from `token` on, and that over tokens, of which `state` is the
 /// result so far: one lane for each key, or for each product where it is a maximum, whose order does not matter.
-Value RouteScan::scoreTokens(DotTile tile, ValueRange key, Value token, int64_t aheadRows, Value state) {
+Value RouteScan::scoreTokens(DotTile tile, const Keys &key, Value token, int64_t aheadRows, Value state) {
   OpBuilder &b = k.getBuilder();
   int64_t products = tile.queries * tile.keys;
-  int64_t elementBytes = op.getElement().getIntOrFloatBitWidth() / 8;
+  int64_t elementBytes = key.element.getIntOrFloatBitWidth() / 8;
   Reduce headReduce = op.getHeadReduce(), queryReduce = op.getQueryReduce();
 
   auto scoreHead = [&](Value head) {
     Value keyBytes = k.mul(k.div(head, heads / keyHeads), length * elementBytes);
     Values headKeys;
-    for (Value row : key)
+    for (Value row : key.rows)
       headKeys.push_back(keyHeads == 1 ? row : offsetPointer(k, row, keyBytes));
     SmallVector<Values> query;
     for (int64_t i = 0; i < tile.queries; ++i)
@@ -232,10 +267,13 @@ Value RouteScan::scoreTokens(DotTile tile, ValueRange key, Value token, int64_t 
     // Meanwhile the next rows come to the second-level cache, `aheadRows` of them with each group of tokens, in turns:
     // several rows at once are no stream that the processor would recognise. They lie behind these, save at the end of a
     // span, where fetching ahead does no harm.
-    Value turn = k.rem(k.div(token, tile.queries), tile.keys / aheadRows);
-    Value bytes = k.add(k.mul(turn, aheadRows * keys.rowBytes()), keyHeads == 1 ? k.index(0) : k.mul(keyBytes, aheadRows));
-    Value ahead = offsetPointer(k, key[0], bytes, tile.keys * keys.rowBytes());
-    Values partial = partialProducts(k, tile, op.getQuery(), query, headKeys, op.getElement(), length, ahead, aheadRows);
+    Value ahead;
+    if (key.element == op.getElement()) {
+      Value turn = k.rem(k.div(token, tile.queries), tile.keys / aheadRows);
+      Value bytes = k.add(k.mul(turn, aheadRows * keys.rowBytes()), keyHeads == 1 ? k.index(0) : k.mul(keyBytes, aheadRows));
+      ahead = offsetPointer(k, key.rows[0], bytes, tile.keys * keys.rowBytes());
+    }
+    Values partial = partialProducts(k, tile, op.getQuery(), query, headKeys, key.element, length, ahead, aheadRows);
     Value dots = sumProducts(k, partial, products);
     return k.mulF(dots, broadcast(k.scalar(op.getScale().convertToDouble()), products));
   };
@@ -307,7 +345,7 @@ void RouteScan::scaleScores(Value row, Value count) {
 }
 
 /// `state` and the reduction over tokens [from, end), a multiple of `part.queries`, from behind if `back`.
-Value RouteScan::scoreRange(DotTile part, ValueRange key, Value from, Value end, Value back, int64_t aheadRows, Value state) {
+Value RouteScan::scoreRange(DotTile part, const Keys &key, Value from, Value end, Value back, int64_t aheadRows, Value state) {
   Reduce reduce = op.getQueryReduce();
   bool maximum = reduce == Reduce::max;
   Value init = maximum ? start(reduce, part.queries * part.keys) : state;
@@ -342,9 +380,11 @@ void RouteScan::scoreBlock(Value count, DotTile tile) {
 
   Value groups = k.ceilDiv(count, tile.keys);
   k.forLoop(k.index(0), k.mul(groups, tile.keys), tile.keys, [&](Value group) {
-    Values key;
+    Keys key{{}, op.getElement()};
     for (int64_t i = 0; i < tile.keys; ++i)
-      key.push_back(loadAddress(k.add(group, i)));
+      key.rows.push_back(loadAddress(k.add(group, i)));
+    if (op.getKeyScales() && tile.queries > 1)
+      key = widen(std::move(key));
     // Every other time tokens go backwards: the last ones are in the first-level cache still when it has to take new keys.
     Value back = k.equal(k.rem(k.div(group, tile.keys), 2), k.index(1));
     Value state = start(op.getQueryReduce(), tile.keys);

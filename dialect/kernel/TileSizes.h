@@ -117,9 +117,19 @@ inline int64_t routeScanRows(int64_t row) {
   return std::clamp<int64_t>((int64_t(1) << 19) / std::max<int64_t>(row, 1) / 64 * 64, 128, 4096);
 }
 
-/// Bytes of scratch that `kernel.route_scan` needs, whatever its shapes: of each row of a block its address, its score
-/// and the 16 partial sums of a product.
-inline constexpr int64_t routeScanScratchBytes = routeScanBlock * (8 + 4 + 16 * 4);
+/// Keys that a register tile of several tokens takes at once, at most.
+inline constexpr int64_t routeScanKeys = 4;
+
+/// Where `kernel.route_scan` keeps what in its scratch: byte offsets.
+struct RouteScanScratch {
+  static constexpr int64_t addresses = 0;                          ///< i64 [routeScanBlock], of the rows of a block
+  static constexpr int64_t scores = routeScanBlock * 8;            ///< f32 [routeScanBlock]
+  static constexpr int64_t partials = routeScanBlock * (8 + 4);    ///< f32 [routeScanBlock, 16], partial sums of products
+  static constexpr int64_t keys = routeScanBlock * (8 + 4 + 4 * 16); ///< f32 [routeScanKeys, paddedRow(row)], of one-byte keys for many tokens
+  int64_t bytes;
+
+  RouteScanScratch(int64_t row, bool smallKeys) : bytes(keys + (smallKeys ? routeScanKeys * paddedRow(row) * 4 : 0)) {}
+};
 
 } // namespace msa::kernel
 

@@ -97,7 +97,7 @@ LogicalResult EntryLowering::lowerRoute(RouteOp op) {
     Value l = keyScales ? dispatch.read(*keyScales) : Value();
     Value d = dispatch.read(*documents);
     Value s = dispatch.write(scores), e = dispatch.write(entries), c = dispatch.write(counts);
-    Value scratch = dispatch.scratch(kernel::routeScanScratchBytes);
+    Value scratch = dispatch.scratch(kernel::RouteScanScratch(row, keyScales.has_value()).bytes);
     kernel::RouteScanOp::create(dispatch.body(), loc, dispatch.lo(), dispatch.hi(), q, m, k, l, d, s, e, c, scratch, keys->element, row,
                                 rows, op.getHeadReduce(), op.getQueryReduce(), op.getChunkReduce(), op.getScale());
     dispatch.finish(tiles);

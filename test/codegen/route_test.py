@@ -21,7 +21,7 @@ def module(heads, length, key_heads, element, rows, head, query, chunk, scale):
     return f"""
 exec.kernel @scan(%q: memref<?xi8>, %on: memref<?xi8>, %keys: !llvm.ptr, {"%ks: memref<?xi8>, " if small else ""}%doc: memref<?xi8>, %s: memref<?xi8>, %e: memref<?xi8>, %n: memref<?xi8>,
     %m: index, %c: index, %tiles: index, %keep: index, %scratch: memref<?xi8>, %lo: index, %hi: index)
-    attributes {{parameters = array<i32: 0, 0, 3, {"0, " if small else ""}0, 1, 1, 1>, scratch_bytes = {tile_sizes("route-scratch")} : i64}} {{
+    attributes {{parameters = array<i32: 0, 0, 3, {"0, " if small else ""}0, 1, 1, 1>, scratch_bytes = {tile_sizes("route-scratch", key_heads * length, int(small))} : i64}} {{
   %0 = arith.constant 0 : index
   %query = memref.view %q[%0][%m] : memref<?xi8> to memref<?x{heads}x{length}xf32>
   %mask = memref.view %on[%0][%m] : memref<?xi8> to memref<?xi1>
@@ -70,7 +70,7 @@ def route(kernels, query, mask, spans, key_scales, documents, k, rows, parts=1):
     counts, totals = np.full(tiles, -5, np.int64), np.zeros(2, np.int64)
     cuts = np.linspace(0, tiles, parts + 1).astype(int).tolist()
     kernels.run("scan", [query, mask.astype(np.uint8), spans.list, *key_scales, documents, scores, entries, counts], [m, c, tiles, keep],
-                list(zip(cuts, cuts[1:]))[::-1], tile_sizes("route-scratch"))
+                list(zip(cuts, cuts[1:]))[::-1], tile_sizes("route-scratch", spans.list.rows.shape[1], len(key_scales)))
     capacity = min(k, tiles * keep)
     best, chosen = np.zeros(capacity, np.float32), np.zeros((capacity, 3), np.int64)
     kernels.run("merge", [scores, entries, counts, best, chosen, totals], [tiles, keep, capacity], [(0, 1)])

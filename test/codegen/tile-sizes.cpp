@@ -5,7 +5,7 @@
 //   tile-sizes matmul-scratch K ROWS COLUMNS     bytes
 //   tile-sizes attention HEADS KV_HEADS          queries of a tile
 //   tile-sizes attention-scratch HEADS KV_HEADS D E QUERIES   bytes
-//   tile-sizes route-scratch                     bytes
+//   tile-sizes route-scratch ROW SMALL           bytes; SMALL: 1 with keys of one byte, else 0
 
 #include "codegen/cpu/TileSizes.h"
 #include <cinttypes>
@@ -29,11 +29,11 @@ int main(int argc, char **argv) {
     std::printf("%" PRId64 "\n", attentionRows(n[0], n[1]));
   } else if (what == "attention-scratch" && n.size() == 5) {
     std::printf("%" PRId64 "\n", attentionScratchBytes(n[0], n[1], n[2], n[3], n[4]));
-  } else if (what == "route-scratch" && n.empty()) {
-    std::printf("%" PRId64 "\n", msa::kernel::routeScanScratchBytes);
+  } else if (what == "route-scratch" && n.size() == 2) {
+    std::printf("%" PRId64 "\n", msa::kernel::RouteScanScratch(n[0], n[1] != 0).bytes);
   } else {
     std::fprintf(stderr, "tile-sizes: expected matmul K N, matmul-scratch K ROWS COLUMNS, attention HEADS KV_HEADS, "
-                         "attention-scratch HEADS KV_HEADS D E QUERIES or route-scratch\n");
+                         "attention-scratch HEADS KV_HEADS D E QUERIES or route-scratch ROW SMALL\n");
     return 2;
   }
 }
