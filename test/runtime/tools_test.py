@@ -159,6 +159,24 @@ class Tools(unittest.TestCase):
         self.assertEqual(add["commands"][5]["buffers"], [0, 1, 2])
         self.assertEqual(sum(len(e["commands"]) for e in data["entries"]), text.count("\n  ") - self.other_lines(data))
 
+    def test_rows_of_one_byte_elements(self):
+        artifact, rows = WORK / "small.msa", WORK / "rows.npy"
+        subprocess.run([WRITER, "--small", artifact], check=True)
+        code, text, errors = run("msa-inspect", artifact)
+        self.assertEqual((code, errors), (0, ""))
+        for part in ("format version 1.2", "input   'small' f8e4m3fn[N=r0, 4] spans", "output  'moved' f8e4m3fn[N=r0, 4]"):
+            self.assertIn(part, text)
+        elements = bytes([0x00, 0x7E, 0x80, 0xFE, 1, 2, 3, 4])
+        header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 4), }\n".encode()  # bits as integers, for NumPy has no such type
+        rows.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + elements)
+        code, _, errors = run("msa-run", "invoke", artifact, "--entry", "move", "--input", f"small={rows}", "--output-dir", WORK / "moved")
+        self.assertEqual((code, errors), (0, ""))
+        moved = (WORK / "moved" / "moved.npy").read_bytes()
+        self.assertIn(b"'|V1'", moved)
+        self.assertTrue(moved.endswith(elements))
+        code, _, errors = run("msa-run", "bench", artifact, "--entry", "move", "--dim", "N=8", "--json", "--seconds", "0", "--min-runs", "5")
+        self.assertEqual((code, errors), (0, ""))
+
     def test_inspect_prints_the_launches_of_a_gpu(self):
         artifact = WORK / "gpu.msa"
         subprocess.run([WRITER, "--gpu", artifact], check=True)

@@ -112,7 +112,7 @@ void declareInvoke(CLI::App &app, Run &run) {
   command->add_option("--entry", options->entry, "entry to run")->required()->type_name("E");
   command
       ->add_option("--input", options->inputs,
-                   "input NAME from FILE.npy; once for every input. bf16 elements are stored as |V2 or as uint16 bits")
+                   "input NAME from FILE.npy; once for every input. bf16 elements are stored as |V2 or as uint16 bits, f8e4m3fn elements as |V1 or as uint8 bits")
       ->type_name("NAME=FILE.npy")->allow_extra_args(false);
   command
       ->add_option("--output-dir", options->outputDirectory,
