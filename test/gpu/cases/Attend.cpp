@@ -68,7 +68,12 @@ std::vector<nlohmann::json> timedAttend(const Instance &instance) {
     return {{{"batches", 1}, {"queries", 1}, {"keys", 1024}, {"documents", 0}}, {{"batches", 1}, {"queries", 1}, {"keys", 16384}, {"documents", 0}}};
   if (p.contains("documents"))
     return {{{"batches", 1}, {"queries", 32768}, {"keys", 32768}, {"documents", 8}}};
-  return {{{"batches", 1}, {"queries", 4096}, {"keys", 4096}, {"documents", 0}}, {{"batches", 1}, {"queries", 1024}, {"keys", 1 << 20}, {"documents", 0}}};
+  if (p.at("splits") > 1)
+    return {{{"batches", 1}, {"queries", 64}, {"keys", 16384}, {"documents", 0}}};
+  // Documents and questions; a question to what a million tokens come to (16 documents of 4,096 tokens in chunks of 64, and itself), and to all of them.
+  return {{{"batches", 1}, {"queries", 4096}, {"keys", 4096}, {"documents", 0}},
+          {{"batches", 1}, {"queries", 1024}, {"keys", 2048}, {"documents", 0}},
+          {{"batches", 1}, {"queries", 1024}, {"keys", 1 << 20}, {"documents", 0}}};
 }
 
 /// `documents` of the shape: 0 none, -1 of uneven lengths, else that many of one length.

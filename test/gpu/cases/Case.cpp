@@ -153,8 +153,10 @@ Case makeCase(const Instance &instance, Size size, uint64_t seed) {
   return named(instance, [&] { return family.make(instance, {family.shape(instance, size), seed, true}); });
 }
 
-std::vector<nlohmann::json> timedShapes(const Instance &instance) {
+std::vector<nlohmann::json> timedShapes(const Instance &instance, bool small) {
   const Family &family = get(instance);
+  if (small)
+    return named(instance, [&] { return std::vector<nlohmann::json>{family.shape(instance, Size::Small)}; });
   return named(instance, [&] { return family.timed ? family.timed(instance) : std::vector<nlohmann::json>(); });
 }
 

@@ -48,8 +48,8 @@ struct Case {
 bool knows(const Instance &instance);
 /// Throws Error for a template that is not known or a parameter that makes no sense.
 Case makeCase(const Instance &instance, Size size, uint64_t seed);
-/// The shapes that an instance is timed on, as makeTimed takes them.
-std::vector<nlohmann::json> timedShapes(const Instance &instance);
+/// The shapes that an instance is timed on, as makeTimed takes them; a small one alone where times shall mean nothing.
+std::vector<nlohmann::json> timedShapes(const Instance &instance, bool small = false);
 /// A case of that shape without a judge: its inputs repeat, so that they are made quickly.
 Case makeTimed(const Instance &instance, const nlohmann::json &shape);
 

@@ -62,8 +62,11 @@ nlohmann::json gemmShape(const Instance &instance, Size size) {
   const nlohmann::json &p = instance.parameters;
   int64_t rows = p.at("rows").get<int64_t>();
   bool skinny = p.at("form") == "skinny";
-  if (size == Size::Small)
-    return {{"m", skinny ? std::max<int64_t>(rows - 1, 1) : 2 * rows + rows / 2 + 3}};
+  if (size == Size::Small) {
+    // Of a large product a few rows: float64 is slow.
+    int64_t most = std::max<int64_t>((int64_t(1) << 28) / (p.at("n").get<int64_t>() * p.at("k").get<int64_t>()), 3);
+    return {{"m", std::min(most, skinny ? std::max<int64_t>(rows - 1, 1) : 2 * rows + rows / 2 + 3)}};
+  }
   return {{"m", skinny ? rows : 2 * rows}};
 }
 

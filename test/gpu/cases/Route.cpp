@@ -68,6 +68,9 @@ std::vector<nlohmann::json> timedRoute(const Instance &instance) {
     for (int64_t m : {int64_t(1), int64_t(64)})
       if (resident ? m <= tokens && (m > 1 || tokens <= 16) : m > tokens)
         shapes.push_back({{"tokens", m}, {"chunks", chunks}});
+  // A question of 1,024 tokens to a million tokens.
+  if (!resident && tokens >= 256)
+    shapes.push_back({{"tokens", 1024}, {"chunks", 15625}});
   return shapes;
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// gpu-gate check FOLDER [--seeds N]    runs the descriptor cases and every instance in FOLDER through the driver, on fresh random inputs, with
-//                                      poisoned outputs, and compares with float64
-// gpu-gate time FOLDER [--rounds N]    times instances on the shapes that matter, without comparing
-// gpu-gate device                      says what the device is
+// gpu-gate check FOLDER... [--seeds N]    runs the descriptor cases and every instance in the folders through the driver, on fresh random inputs,
+//                                         with poisoned outputs, and compares with float64
+// gpu-gate time FOLDER... [--rounds N]    times instances on the shapes that matter, without comparing
+// gpu-gate device                         says what the device is
+//
+// --smoke: one instance of each template's forms, on small shapes: whether all of this works, where times mean nothing.
 //
 // Prints one JSON object a line. `check` exits with 1 if anything is wrong. What a device cannot run (wgmma code on another processor than 9.0)
 // is said and left out.
@@ -14,6 +16,7 @@
 #include <chrono>
 #include <cstdio>
 #include <iostream>
+#include <set>
 
 using namespace cases;
 using Json = nlohmann::json;
@@ -49,9 +52,29 @@ Json check(const Driver &driver, const Instance &instance, uint64_t seed) {
   return line;
 }
 
-int checkAll(const Driver &driver, const std::string &folder, int seeds) {
+/// What the command line says.
+struct CommandLine {
+  std::vector<std::string> folders;
+  int count = 0; ///< seeds or rounds
+  bool smoke = false;
+};
+
+std::vector<Instance> readAll(const Driver &driver, const CommandLine &asked) {
+  std::vector<Instance> all;
+  std::set<std::string> seen;
+  for (const std::string &folder : asked.folders)
+    for (Instance &instance : readInstances(folder)) {
+      const Json &p = instance.parameters;
+      std::string form = instance.family + " " + p.value("form", "") + (p.value("resident", true) ? "" : " streamed") + (p.value("splits", 1) > 1 ? " split" : "");
+      if (!asked.smoke || (runsOn(instance, driver) && seen.insert(form).second))
+        all.push_back(std::move(instance));
+    }
+  return all;
+}
+
+int checkAll(const Driver &driver, const CommandLine &asked) {
   std::vector<Instance> instances = descriptorInstances();
-  for (Instance &instance : readInstances(folder))
+  for (Instance &instance : readAll(driver, asked))
     instances.push_back(std::move(instance));
   // Fresh inputs on every run; the seed is in the output, so that a failure can be had again.
   uint64_t first = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
@@ -67,7 +90,7 @@ int checkAll(const Driver &driver, const std::string &folder, int seeds) {
       failed = true;
       continue;
     }
-    for (int i = 0; i < seeds; ++i) {
+    for (int i = 0; i < asked.count; ++i) {
       Json line = check(driver, instance, first + static_cast<uint64_t>(i));
       failed |= !line["ok"].get<bool>();
       std::cout << line << std::endl;
@@ -76,19 +99,19 @@ int checkAll(const Driver &driver, const std::string &folder, int seeds) {
   return failed;
 }
 
-int timeAll(const Driver &driver, const std::string &folder, int rounds) {
+int timeAll(const Driver &driver, const CommandLine &asked) {
   bool failed = false;
-  for (const Instance &instance : readInstances(folder)) {
+  for (const Instance &instance : readAll(driver, asked)) {
     if (!runsOn(instance, driver) || !knows(instance))
       continue;
-    for (const nlohmann::json &shape : timedShapes(instance)) {
-      Json line = {{"instance", instance.name}, {"shape", shape}};
+    for (const nlohmann::json &shape : timedShapes(instance, asked.smoke)) {
+      Json line = {{"instance", instance.name}, {"template", instance.family}, {"parameters", instance.parameters}, {"shape", shape}};
       try {
         DriverDevice device(driver, instance.ptx);
         Case subject = makeTimed(instance, shape);
         Prepared prepared(device, instance, subject);
         prepared.poison();
-        line["seconds"] = device.time(prepared.calls(), rounds);
+        line["seconds"] = device.time(prepared.calls(), asked.count);
         line["flops"] = subject.flops;
         line["bytes"] = subject.bytes;
       } catch (const Error &error) {
@@ -104,29 +127,35 @@ int timeAll(const Driver &driver, const std::string &folder, int rounds) {
 } // namespace
 
 int main(int argc, char **argv) {
-  std::vector<std::string> words(argv + 1, argv + argc);
-  int count = 3;
-  for (size_t i = 0; i + 1 < words.size(); ++i)
-    if (words[i] == "--seeds" || words[i] == "--rounds") {
-      count = std::max(1, std::atoi(words[i + 1].c_str()));
-      words.erase(words.begin() + static_cast<long>(i), words.begin() + static_cast<long>(i) + 2);
-      break;
-    }
+  std::string command = argc > 1 ? argv[1] : "";
+  CommandLine asked;
+  asked.count = command == "time" ? 20 : 3;
+  for (int i = 2; i < argc; ++i) {
+    std::string word = argv[i];
+    if (i + 1 < argc && word == (command == "time" ? "--rounds" : "--seeds"))
+      asked.count = std::max(1, std::atoi(argv[++i]));
+    else if (word == "--smoke")
+      asked.smoke = true;
+    else if (word.starts_with("-"))
+      command.clear(); // to the usage
+    else
+      asked.folders.push_back(word);
+  }
   try {
-    if (words.size() == 1 && words[0] == "device") {
+    if (command == "device" && asked.folders.empty()) {
       Driver driver;
       std::cout << Json({{"name", driver.name}, {"capability", std::to_string(driver.major) + "." + std::to_string(driver.minor)}, {"multiprocessors", driver.multiprocessors}})
                 << std::endl;
       return 0;
     }
-    if (words.size() == 2 && (words[0] == "check" || words[0] == "time")) {
+    if ((command == "check" || command == "time") && !asked.folders.empty()) {
       Driver driver;
-      return words[0] == "check" ? checkAll(driver, words[1], count) : timeAll(driver, words[1], count);
+      return command == "check" ? checkAll(driver, asked) : timeAll(driver, asked);
     }
   } catch (const Error &error) {
     std::cerr << error.what() << "\n";
     return 1;
   }
-  std::cerr << "usage: gpu-gate device | check FOLDER [--seeds N] | time FOLDER [--rounds N]\n";
+  std::cerr << "usage: gpu-gate device | check FOLDER... [--seeds N] [--smoke] | time FOLDER... [--rounds N] [--smoke]\n";
   return 2;
 }

@@ -39,15 +39,55 @@ class Table(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("nothing ran", text)
 
-    def test_times_stand_beside_their_floor(self):
-        self.put("time.jsonl", [{"instance": "route.bf16.x", "shape": {"tokens": 1}, "seconds": 1e-3, "flops": 1e9, "bytes": 2.15e9}])
-        self.put("peers.jsonl", [{"peer": "cuBLAS", "shape": "4096", "seconds": 2e-4}])
+    def ours(self, template, shape, seconds, **parameters):
+        return {"instance": f"{template}.x", "template": template, "parameters": {"element": "bf16", **parameters}, "shape": shape, "seconds": seconds, "flops": 1e9,
+                "bytes": 2.15e9}
+
+    def timed(self, *arguments):
         page = os.path.join(self.folder.name, "gpu.md")
-        code, text = self.said(table.timed, self.folder.name, page)
-        self.assertEqual(code, 0)
-        self.assertIn("| 1,000.0 | 500.0 | 50 % |", text)
+        code, text = self.said(table.timed, self.folder.name, page, *arguments)
         with open(page, encoding="utf-8") as f:
-            self.assertIn("| cuBLAS | 4096 | 200.0 |", f.read())
+            self.assertEqual(f.read(), text)
+        return code, text
+
+    def test_times_stand_beside_their_floor_and_pytorch(self):
+        self.put("time.jsonl", [self.ours("route", {"tokens": 1, "chunks": 156250}, 1e-3, row=1024), self.ours("gemm", {"m": 4096}, 1e-4, n=4096, k=4096)])
+        self.put("peers.jsonl", [{"peer": "matmul and topk", "key": "route 156250 1", "shape": "10M", "seconds": 2e-3},
+                                 {"peer": "cuBLAS", "key": "gemm 4096", "shape": "4096", "skipped": "PyTorch 2 finds no CUDA device"}])
+        code, text = self.timed()
+        self.assertEqual(code, 0)
+        self.assertRegex(text, r"\| route.x \| .* \| 1,000.0 \| 500.0 \| 50 % \| .* \| 2,000.0 \| 2.00 \|")
+        self.assertRegex(text, r"\| gemm.x \| m=4096 \| 100.0 \| 500.0 \| 500 % \| .* \| - \| - \|")
+        self.assertIn("| PyTorch: cuBLAS | 4096 | not timed: PyTorch 2 finds no CUDA device |", text)
+        self.assertIn("not timed: no row for route, gather of keys and of values, attention", text)
+
+    def test_a_layer_stands_beside_dense_attention(self):
+        self.put("time.jsonl", [
+            self.ours("route", {"tokens": 1024, "chunks": 15625}, 1e-4, row=1024),
+            self.ours("gather", {"rows": 1024, "field": 15625}, 1e-5, row=1024),
+            self.ours("attend", {"queries": 1024, "keys": 2048, "documents": 0}, 2e-4, heads=32, kv_heads=8, head_dim=128),
+            self.ours("attend", {"queries": 1024, "keys": 1 << 20, "documents": 0}, 2e-2, heads=32, kv_heads=8, head_dim=128),
+        ])
+        self.put("peers.jsonl", [{"peer": "SDPA", "key": "attend 1024 1048576", "shape": "1M", "seconds": 3.2e-2}])
+        code, text = self.timed()
+        self.assertEqual(code, 0)
+        self.assertRegex(text, r"\| MSA layer.* \| 320.0 \| - \| - \| .* \| 32,000.0 \| 100.0 \|")
+        self.assertRegex(text, r"keys=1048576 documents=0 \| 20,000.0 .* \| 32,000.0 \| 1.60 \|")
+
+    def test_smoke_says_that_times_mean_nothing(self):
+        self.put("device.json", [{"name": "an emulator", "capability": "9.0", "multiprocessors": 132}])
+        self.put("time.jsonl", [self.ours("gemm", {"m": 3}, 1, n=64, k=64)])
+        self.put("artifacts.jsonl", [{"artifact": "a.msa", "ok": True}])
+        code, text = self.timed(1, True)
+        self.assertEqual(code, 0)
+        self.assertIn("no time here means anything", text)
+        self.assertIn("1 of 1 artifacts", text)
+
+    def test_an_instance_that_cannot_be_timed_fails_the_run(self):
+        self.put("time.jsonl", [{**self.ours("gemm", {"m": 3}, 1, n=64, k=64), "text": "out of memory"}])
+        code, text = self.timed()
+        self.assertEqual(code, 1)
+        self.assertIn("failed: out of memory", text)
 
 
 if __name__ == "__main__":

@@ -118,4 +118,11 @@ void addAttend(std::vector<Entry> &entries) {
   addChoices(entries, {80, "f16", "f32", 4, 4, 64, 96, false, false});
 }
 
+void addTimedAttend(std::vector<Entry> &entries) {
+  for (int sm : {90, 80}) {
+    addChoices(entries, {sm, "bf16", "bf16", 32, 8, 128, 128, true, false});
+    addChoices(entries, {sm, "bf16", "bf16", 32, 8, 128, 128, true, true});
+  }
+}
+
 } // namespace instances

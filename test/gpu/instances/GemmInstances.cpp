@@ -130,4 +130,12 @@ void addGemm(std::vector<Entry> &entries) {
     }
 }
 
+void addTimedGemm(std::vector<Entry> &entries) {
+  using Form = GemmInstance::Form;
+  add(entries, 90, "bf16", "bf16", {Form::Hopper, 128, 256, 64, 4, 1}, 4096, 4096);
+  add(entries, 90, "f8E4M3FN", "bf16", {Form::Hopper, 128, 128, 128, 4, 1}, 4096, 4096);
+  add(entries, 90, "bf16", "bf16", {Form::Skinny, 16, 64, 16, 4, 2}, 4096, 4096);
+  add(entries, 80, "bf16", "bf16", {Form::Ampere, 128, 128, 32, 4, 1}, 4096, 4096);
+}
+
 } // namespace instances

@@ -27,6 +27,9 @@ void addGemm(std::vector<Entry> &entries);
 void addRoute(std::vector<Entry> &entries);
 void addAttend(std::vector<Entry> &entries);
 void addMoves(std::vector<Entry> &entries);
+/// Products and attention of the shapes that are timed beside others' libraries; the rest is timed as it is.
+void addTimedGemm(std::vector<Entry> &entries);
+void addTimedAttend(std::vector<Entry> &entries);
 
 /// The program: see main.cpp.
 int run(int argc, char **argv);

@@ -78,10 +78,17 @@ static llvm::Error dump(const instances::Entry &entry, llvm::StringRef folder, M
 
 int instances::run(int argc, char **argv) {
   std::vector<instances::Entry> entries;
-  instances::addGemm(entries);
-  instances::addRoute(entries);
-  instances::addAttend(entries);
-  instances::addMoves(entries);
+  bool timed = argc > 1 && llvm::StringRef(argv[1]) == "--timed";
+  if (timed) {
+    instances::addTimedGemm(entries);
+    instances::addTimedAttend(entries);
+    --argc, ++argv;
+  } else {
+    instances::addGemm(entries);
+    instances::addRoute(entries);
+    instances::addAttend(entries);
+    instances::addMoves(entries);
+  }
   if (argc < 2) {
     for (const instances::Entry &entry : entries)
       llvm::outs() << entry.name << "\n";
