@@ -134,17 +134,24 @@ Status add(const Options &options) {
   msa_bank_size size;
   msa_bank_get_size(bank.get(), &size);
   const char *storage = msa_element_name(msa_bank_storage(bank.get()));
+  bool small = false;
+  msa_bank_field field;
+  for (uint32_t i = 0; msa_bank_get_field(bank.get(), i, &field); ++i)
+    small |= field.type == MSA_F8E4M3FN;
   if (options.json) {
     nlohmann::ordered_json out = {
         {"documents", result.documents}, {"chunks", result.chunks}, {"tokens", result.tokens}, {"seconds", seconds},
         {"bank", {{"documents", size.documents}, {"chunks", size.rows}, {"storage", storage}, {"stored_bytes", size.stored_bytes},
                   {"memory_bytes", size.memory_bytes}}}};
+    if (small)
+      out["bank"]["routing_keys"] = msa_element_name(MSA_F8E4M3FN);
     std::printf("%s\n", out.dump().c_str());
   } else {
-    std::printf("added %lld documents, %lld chunks, %lld tokens in %.2f s; the bank has %lld documents, %lld chunks: %.1f MB of rows as %s, "
+    std::printf("added %lld documents, %lld chunks, %lld tokens in %.2f s; the bank has %lld documents, %lld chunks: %.1f MB of rows as %s%s, "
                 "%.1f MB in memory\n",
                 static_cast<long long>(result.documents), static_cast<long long>(result.chunks), static_cast<long long>(result.tokens), seconds,
                 static_cast<long long>(size.documents), static_cast<long long>(size.rows), double(size.stored_bytes) / 1e6, storage,
+                small ? " (routing keys as f8e4m3fn)" : "",
                 double(size.memory_bytes) / 1e6);
   }
   return Status();
