@@ -362,6 +362,16 @@ Expr KernelBuilder::packE4M3(Expr x, Expr y, Expr z, Expr w) {
   return two(x, y) | (two(z, w) << 16);
 }
 
+SmallVector<Expr> KernelBuilder::unpackE4M3(Expr packed) {
+  SmallVector<Expr> values;
+  for (int shift : {0, 16}) {
+    Value two = arith::TruncIOp::create(b, loc, b.getI16Type(), packed >> shift);
+    auto [low, high] = unpack(ptx("cvt.rn.f16x2.e4m3x2 $0, $1;", i32(), two, Effect::Pure)[0], f16());
+    values.append({low, high});
+  }
+  return values;
+}
+
 //===--- Control flow. ---===//
 
 void KernelBuilder::forLoop(Expr lo, Expr hi, Expr step, State state, function_ref<void(Expr)> body) {

@@ -250,6 +250,7 @@ public:
   std::pair<Expr, Expr> unpack(Expr packed, mlir::Type element);
   /// Four f32 as one i32 of f8E4M3FN, the first in the lowest byte.
   Expr packE4M3(Expr a, Expr b, Expr c, Expr d);
+  llvm::SmallVector<Expr> unpackE4M3(Expr packed);
 
   //===--- Control flow. ---===//
   void forLoop(Expr lo, Expr hi, Expr step, State state, llvm::function_ref<void(Expr i)> body);

@@ -168,7 +168,9 @@ private:
         std::array<KeyRange, 2> ranges;
         for (unsigned half = 0; half < 2; ++half)
           ranges[half] = visible(tile, row + (Fragment::row(k, half) + r * 16), end);
-        hideScores(k, scores[r], first, ranges, problem.documents.has_value());
+        hideBehind(k, scores[r], first, ranges);
+        if (problem.documents)
+          hideBefore(k, scores[r], first, ranges);
       }
     });
     for (unsigned r = 0; r < rowTiles; ++r)

@@ -27,7 +27,7 @@ namespace {
 
 constexpr unsigned consumers = 2, consumerRows = 64;
 /// Of 64 weights, so many that the special function unit and the issue of instructions take as long.
-constexpr unsigned polynomials = 6;
+constexpr unsigned polynomials = 5;
 /// Named barriers by which consumer warpgroups take turns: this and the next.
 constexpr unsigned firstTurn = 1;
 
@@ -126,11 +126,9 @@ private:
           range->end = k.min(range->end, end);
       }
       auto hide = [&](Fragment &scores, Expr first) {
-        Expr partly = (all.end < first + instance.keys);
+        k.ifThen(all.end < first + instance.keys, State(scores), [&] { hideBehind(k, scores, first, ranges); });
         if (problem.documents)
-          partly = partly | (first < all.begin);
-        k.ifThen(partly, State(scores),
-                 [&] { hideScores(k, scores, first, ranges, problem.documents.has_value()); });
+          k.ifThen(first < all.begin, State(scores), [&] { hideBefore(k, scores, first, ranges); });
       };
 
       queries.wait(query);

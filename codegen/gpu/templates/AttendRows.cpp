@@ -167,19 +167,20 @@ std::array<Expr, 2> OnlineSoftmax::sums(KernelBuilder &k) const {
   return {k.quadReduce(sum[0], add), k.quadReduce(sum[1], add)};
 }
 
-void msa::gpu::hideScores(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges,
-                          bool begins) {
-  Expr hidden = k.constantF(-infinity), first = key + Fragment::firstColumn(k);
-  for (unsigned half = 0; half < 2; ++half) {
-    Expr begin = ranges[half].begin - first, end = ranges[half].end - first;
-    for (unsigned i = 0; i < scores.size(); ++i)
-      if (Fragment::half(i) == half) {
-        Expr column = k.constant(Fragment::column(i)), seen = column < end;
-        if (begins)
-          seen = seen & (begin <= column);
-        scores[i] = k.select(seen, scores[i], hidden);
-      }
-  }
+/// Hides scores of columns for which `hidden`, given a column of the lane's first and its border, holds.
+static void hide(KernelBuilder &k, Fragment &scores, const std::array<Expr, 2> &borders, function_ref<Expr(Expr column, Expr border)> hidden) {
+  for (unsigned i = 0; i < scores.size(); ++i)
+    scores[i] = k.select(hidden(k.constant(Fragment::column(i)), borders[Fragment::half(i)]), k.constantF(-infinity), scores[i]);
+}
+
+void msa::gpu::hideBehind(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges) {
+  Expr first = key + Fragment::firstColumn(k);
+  hide(k, scores, {ranges[0].end - first, ranges[1].end - first}, [](Expr column, Expr end) { return end <= column; });
+}
+
+void msa::gpu::hideBefore(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges) {
+  Expr first = key + Fragment::firstColumn(k);
+  hide(k, scores, {ranges[0].begin - first, ranges[1].begin - first}, [](Expr column, Expr begin) { return column < begin; });
 }
 
 void msa::gpu::storePair(KernelBuilder &k, Expr low, Expr high, const Array &array, Expr index) {

@@ -113,9 +113,9 @@ private:
 
 /// 1 / sum, or 0 for a row that saw no key.
 Expr inverseSum(KernelBuilder &k, Expr maximum, Expr sum);
-/// Hides scores of keys that a row does not see: `scores` has the keys from `key` on, `ranges` are the lane's rows'.
-/// `begins`: ranges may begin past the first key.
-void hideScores(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges, bool begins);
+/// Hides scores of keys behind what a row sees, and before it: `scores` has the keys from `key` on, `ranges` are the lane's rows'.
+void hideBehind(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges);
+void hideBefore(KernelBuilder &k, Fragment &scores, Expr key, const std::array<KeyRange, 2> &ranges);
 /// Two neighbours from an even column on, rounded to the array's type.
 void storePair(KernelBuilder &k, Expr low, Expr high, const Array &array, Expr index);
 

@@ -70,7 +70,7 @@ private:
         Fragment scores(k, blockKeys);
         multiplyKeys(scores, query, keys);
         keys = loadKeys(key + warps * blockKeys);
-        hideScores(k, scores, key, ranges, false);
+        hideBehind(k, scores, key, ranges);
         softmax.update(k, scores).apply(k, outputs);
         multiplyValues(outputs, scores.operandA(k, 0, problem.element), values);
       });

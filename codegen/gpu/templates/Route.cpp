@@ -13,8 +13,6 @@ static llvm::Error notServed(const llvm::Twine &why) { return llvm::createString
 
 static bool isE4M3(Type type) { return isa<Float8E4M3FNType>(type); }
 
-Type RouteProblem::multiplied() const { return isE4M3(element) ? Type(Float16Type::get(element.getContext())) : element; }
-
 std::string RouteInstance::name() const {
   std::string size = std::to_string(tokens) + (form == Form::Hopper ? "x" + std::to_string(chunks) : "");
   return (form == Form::Direct ? "direct_" : "hopper_") + size + (resident ? "" : "_stream") + "_s" + std::to_string(stages);
@@ -36,9 +34,10 @@ static unsigned directStages(const RouteProblem &problem, unsigned tokens, bool 
 /// A Hopper instance with the stages that shared memory has place for, beside the query and the lists; maybe none.
 static RouteInstance hopperInstance(const RouteProblem &problem, unsigned tokens, bool resident) {
   QueryLayout layout = routeHopperLayout(problem, tokens);
-  int64_t slabs = (problem.row + 63) / 64, slab = layout.imageBytes / slabs;
-  // Of a query that comes with the keys there shall be less than of them, as far as registers go.
-  unsigned chunks = resident || tokens > 128 ? 128 : tokens > 64 ? 256 : 384;
+  int64_t slab = layout.imageBytes * layout.pieceElements() * 8 / layout.depth;
+  // Of a query that comes with the keys there shall be less than of them, as far as registers go: keys of 8 bits take twice as many.
+  unsigned most = isE4M3(problem.element) ? 128 : 256;
+  unsigned chunks = resident || tokens >= most ? 128 : tokens > 64 || most == 128 ? 256 : 384;
   int64_t room = 227 * 1024 - 4096 - chunks * 8 - problem.keep * 20 - (resident ? layout.imageBytes : 0);
   auto stages = static_cast<unsigned>(std::clamp<int64_t>(room / (chunks * 128 + (resident ? 0 : slab)), 0, 8));
   return {RouteInstance::Form::Hopper, tokens, resident, stages, chunks};
@@ -65,7 +64,7 @@ llvm::Expected<std::vector<RouteChoice>> msa::gpu::pickRoute(const RouteProblem 
   auto add = [&](unsigned tokens, RouteInstance instance) { choices.push_back({int64_t(tokens) + 1, instance}); };
   bool last = problem.tokenReduce == Reduce::last;
   for (unsigned tokens : {8, 16, 32}) {
-    if (tokens == 32 && target.sm >= 90 && !isE4M3(problem.element))
+    if (target.sm >= 90 && tokens >= (isE4M3(problem.element) ? 16 : 32))
       break;
     if (routeDirectLayout(problem, tokens).imageBytes > limit)
       break;
@@ -79,8 +78,10 @@ llvm::Expected<std::vector<RouteChoice>> msa::gpu::pickRoute(const RouteProblem 
     choices.back().below = 0; // one token, however many there are
     return choices;
   }
-  if (target.sm >= 90 && !isE4M3(problem.element))
+  if (target.sm >= 90)
     for (unsigned tokens : {32, 64, 128, 256}) {
+      if (tokens == 256 && isE4M3(problem.element))
+        break; // registers
       RouteInstance instance = hopperInstance(problem, tokens, tokens <= 64);
       if (instance.stages < 4) // too little in flight
         instance = hopperInstance(problem, tokens, false);

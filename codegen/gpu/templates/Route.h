@@ -15,10 +15,12 @@
 // Up to 64 tokens memory is what bounds a scan. A query too large for shared memory (64 tokens of 1024 elements) comes from L2 over and over, a third as
 // many bytes as keys; with more tokens there is more of that than L2 gives beside full tensor cores.
 //
-// Precision. Keys are exact. A query of f32 is split in two parts of 16 bits, high + low, each multiplied with the keys and summed in f32:
-//   bf16 keys  what is lost of a query element is at most 2^-16 of it
+// Precision. Keys are exact. A query is split in two parts, high + low, each multiplied with the keys and summed in f32:
+//   bf16 keys  what is lost of an f32 query's element is at most 2^-16 of it
 //   f16 keys   the query is scaled by a power of two for each token; what is lost is at most 2^-22 of an element, or 2^-39 of the largest
-//   e4m3 keys  as f16 keys, for an e4m3 number is an f16 number; a row's scale multiplies the sum. No kernel op has such keys yet
+//   e4m3 keys  a row's scale multiplies the sum. RouteDirect.cpp does as for f16 keys, for an e4m3 number is an f16 number. RouteHopper.cpp has parts
+//              of e4m3 too, twice as fast: what is lost is at most 2^-9 of an element (nothing of a bf16 query's), or 2^-17 of the largest. Sums
+//              lose bits inside the tensor core, and are added to f32 registers every 128 elements
 // A query that is stored in the keys' own 16-bit type has one part and loses nothing. The f32 sum adds at most 2^-23 sqrt(row) or so of
 // sum |q_k| |key_k|. A chunk whose score comes out NaN (an infinity or a NaN in its key or in the query) is scored again in plain f32, so that
 // infinities come out as on the CPU.
@@ -46,7 +48,7 @@ struct BufferView {
 /// A scan, as far as it is known when it is compiled, and where a kernel's parameters have it.
 struct RouteProblem {
   mlir::Type element;         ///< of the keys: bf16, f16 or f8E4M3FN
-  mlir::Type query;           ///< f32, or the keys' element
+  mlir::Type query;           ///< f32, or a 16-bit type: the keys' element, or any beside keys of f8E4M3FN
   int64_t row = 0;            ///< elements of a key
   int64_t rows = 0, keep = 0; ///< of a tile
   Reduce tokenReduce = Reduce::max, chunkReduce = Reduce::max;
@@ -60,12 +62,8 @@ struct RouteProblem {
   Term tokens, chunks;                          ///< M, C
   std::optional<uint32_t> tokensScalar;         ///< M, where it is a scalar of its own: cases go by it
 
-  /// Parts of 16 bits that make a query element.
+  /// Parts that make a query element.
   unsigned parts() const { return query == element ? 1 : 2; }
-  /// The type that is multiplied.
-  mlir::Type multiplied() const;
-  /// Whether tokens are scaled by a power of two before they are split.
-  bool scalesTokens() const { return parts() == 2 && multiplied().isF16(); }
 };
 
 /// One way to compute it.
@@ -74,7 +72,7 @@ struct RouteInstance {
   Form form = Form::Direct;
   unsigned tokens = 8;  ///< that are multiplied at once
   bool resident = true; ///< the query stays in shared memory, and there are no more tokens than these
-  unsigned stages = 4;  ///< Direct: pairs of loads in flight a lane, one for each of its rows; Hopper: slabs of 64 elements in the ring
+  unsigned stages = 4;  ///< Direct: pairs of loads in flight a lane, one for each of its rows; Hopper: slabs of 128 bytes in the ring
   unsigned chunks = 128; ///< of a block; Hopper alone has more
 
   /// "direct_8_s4", "hopper_64x384_stream_s3"

@@ -35,7 +35,8 @@ QueryLayout msa::gpu::routeDirectLayout(const RouteProblem &problem, unsigned to
     Expr slab = piece / (4 * halves) * halves + piece % halves;
     return ((slab * tiles + (token >> 3)) * parts * 32 + lane) * 16;
   };
-  return {tokens, parts, steps * step, steps * halves * tiles * parts * 512, offset, 512};
+  Type element = isa<Float8E4M3FNType>(problem.element) ? Type(Float16Type::get(problem.element.getContext())) : problem.element;
+  return {element, tokens, parts, steps * step, steps * halves * tiles * parts * 512, offset, 512};
 }
 
 namespace {
@@ -45,7 +46,7 @@ public:
   RouteDirect(KernelBuilder &k, const RouteProblem &problem, const RouteInstance &instance)
       : k(k), problem(problem), instance(instance), query(k, problem, routeDirectLayout(problem, instance.tokens), instance.resident),
         documents(k, problem, blockRows, scoringWarps * 32), keys(k.span(problem.keys, problem.element)),
-        type(multiplicand(problem.multiplied())), tiles(instance.tokens / 8), halves(laneElements(problem.element) / 8),
+        type(multiplicand(query.getLayout().element)), tiles(instance.tokens / 8), halves(laneElements(problem.element) / 8),
         rounds(query.getLayout().depth / stepElements(problem.element) / instance.stages) {}
 
   void emit() {
@@ -89,7 +90,7 @@ private:
     if (instance.resident) // In program order: a short key's whole query would otherwise be loaded ahead of the loop, into more registers than there are.
       return k.ptx("ld.shared.v4.b32 {$0, $1, $2, $3}, [$4];", SmallVector<Type>(4, k.i32()), k.sharedAddress(query.image(), word * 4).value(),
                    Effect::Ordered);
-    Array image{k.at({k.workspace(), k.getBuilder().getI8Type()}, k.toI64(query.groupImage(group))), k.i32()};
+    Array image{k.at({k.workspace(), k.getBuilder().getI8Type()}, query.groupImage(group)), k.i32()};
     return k.load16(image, word, Reuse::Default);
   }
 

@@ -25,18 +25,22 @@ using namespace msa::gpu;
 
 namespace {
 
-constexpr unsigned slabElements = 64, boxRows = 16, consumers = 2, threads = 128 * (1 + consumers);
+constexpr unsigned slabBytes = 128, boxRows = 16, consumers = 2, threads = 128 * (1 + consumers);
 
 } // namespace
 
+/// Elements of a slab.
+static unsigned slabElements(const RouteProblem &problem) { return slabBytes * 8 / problem.element.getIntOrFloatBitWidth(); }
+
 QueryLayout msa::gpu::routeHopperLayout(const RouteProblem &problem, unsigned tokens) {
   // By slabs, in each the parts: rows of 128 bytes whose pieces are swizzled.
-  int64_t slabs = (problem.row + slabElements - 1) / slabElements, part = int64_t(tokens) * 128;
+  unsigned elements = slabElements(problem);
+  int64_t slabs = (problem.row + elements - 1) / elements, part = int64_t(tokens) * slabBytes;
   unsigned parts = problem.parts();
   auto offset = [=](KernelBuilder &, Expr token, Expr piece) {
     return (piece >> 3) * static_cast<int>(parts * part) + token * 128 + (((piece & 7) ^ (token & 7)) * 16);
   };
-  return {tokens, parts, slabs * slabElements, slabs * part * parts, offset, part};
+  return {problem.element, tokens, parts, slabs * elements, slabs * part * parts, offset, part};
 }
 
 namespace {
@@ -45,9 +49,10 @@ class RouteHopper {
 public:
   RouteHopper(KernelBuilder &k, const RouteProblem &problem, const RouteInstance &instance)
       : k(k), problem(problem), instance(instance), query(k, problem, routeHopperLayout(problem, instance.tokens), instance.resident),
-        blockRows(instance.chunks), keyShape{Major::K, blockRows, slabElements, 2, 128}, queryShape{Major::K, instance.tokens, slabElements, 2, 128},
-        slabBytes(problem.parts() * queryShape.bytes()), slabs((problem.row + slabElements - 1) / slabElements), ring(makeRing()),
-        documents(k, problem, blockRows, consumers * 128), type(multiplicand(problem.multiplied())) {}
+        blockRows(instance.chunks), depth(slabElements(problem)), promotes(isa<Float8E4M3FNType>(problem.element)),
+        keyShape{Major::K, blockRows, depth, slabBytes / depth, slabBytes}, queryShape{Major::K, instance.tokens, depth, slabBytes / depth, slabBytes},
+        querySlab(problem.parts() * queryShape.bytes()), slabs((problem.row + depth - 1) / depth), ring(makeRing()),
+        documents(k, problem, blockRows, consumers * 128), type(multiplicand(problem.element)) {}
 
   void emit() {
     documents.findRange();
@@ -61,7 +66,7 @@ public:
     }
     k.syncThreads();
     // Registers of sums: what the others can do without.
-    bool giveRegisters = instance.tokens / 2 * rowTiles() > 96;
+    bool giveRegisters = instance.tokens / 2 * rowTiles() * (promotes ? 2 : 1) > 96;
     k.roles({{1, giveRegisters ? 72u : 0u,
               [&](Expr) {
                 k.ifThen(k.thread() == 0, [&] { produce(); });
@@ -74,7 +79,7 @@ private:
   Ring makeRing() {
     SmallVector<int64_t> parts = {keyShape.bytes()};
     if (!instance.resident)
-      parts.push_back(slabBytes);
+      parts.push_back(querySlab);
     return Ring(k, instance.stages, parts, 4 * consumers);
   }
 
@@ -89,11 +94,11 @@ private:
           k.forLoop(k.constant(0), k.constant(blockRows), k.constant(boxRows), [&](Expr row) {
             Expr there = first + row < documents.end;
             loadTile(k, ring.part(at, 0) + row * 128, k.tensorMap(0),
-                     {slab * slabElements, k.select(there, first + row, documents.chunkCount())}, ring.full(at), CachePolicy::EvictFirst);
+                     {slab * static_cast<int>(depth), k.select(there, first + row, documents.chunkCount())}, ring.full(at), CachePolicy::EvictFirst);
           });
           if (!instance.resident) {
-            Expr from = k.toI64(query.groupImage(group)) + k.toI64(slab) * slabBytes;
-            bulkLoad(k, ring.part(at, 1), k.at(workspace, from), k.constant(slabBytes), ring.full(at), CachePolicy::EvictLast);
+            Expr from = query.groupImage(group) + k.toI64(slab) * querySlab;
+            bulkLoad(k, ring.part(at, 1), k.at(workspace, from), k.constant(querySlab), ring.full(at), CachePolicy::EvictLast);
           }
           at.advance();
         });
@@ -104,20 +109,56 @@ private:
   /// Chunks of 64 that a warpgroup has of a block.
   unsigned rowTiles() const { return blockRows / (64 * consumers); }
 
-  /// Issues sums += key slab x query slab for the stage at `at`.
-  void issue(MutableArrayRef<Fragment> sums, Expr warpgroup, const Cursor &at, Expr slab) {
+  /// Issues sums += key slab x query slab for the stage at `at`; without `add`, sums = .
+  void issue(MutableArrayRef<Fragment> sums, Expr warpgroup, const Cursor &at, Expr slab, bool add) {
     Expr keys = ring.part(at, 0) + warpgroup * static_cast<int>(keyShape.offset(64 * rowTiles(), 0));
-    Expr from = instance.resident ? k.sharedAddress(query.image()) + slab * static_cast<int>(slabBytes) : ring.part(at, 1);
+    Expr from = instance.resident ? k.sharedAddress(query.image()) + slab * static_cast<int>(querySlab) : ring.part(at, 1);
     wgmmaFence(k);
     for (unsigned tile = 0; tile < sums.size(); ++tile) {
       Operand a(k, keyShape, keys + static_cast<int>(keyShape.offset(64 * tile, 0)));
       for (unsigned part = 0; part < problem.parts(); ++part) {
         Operand b(k, queryShape, from + static_cast<int>(part * queryShape.bytes()));
         for (unsigned step = 0; step < keyShape.steps(); ++step)
-          wgmma(k, sums[tile], type, a, b, step);
+          wgmma(k, sums[tile], type, a, b, step, add || part + step > 0);
       }
     }
     wgmmaCommit(k);
+  }
+
+  void multiply(SmallVector<Fragment, 0> &sums, Expr warpgroup, Cursor &at) {
+    Cursor before = at;
+    k.pin(sums);
+    k.forLoop(k.constant(slabs), State(sums, at, before), [&](Expr slab) {
+      ring.wait(at);
+      issue(sums, warpgroup, at, slab, /*add=*/true);
+      wgmmaWait(k, 1);
+      ring.releaseIf(slab != 0, before);
+      before = at;
+      at.advance();
+    });
+    wgmmaWait(k, 0);
+    k.pin(sums);
+    ring.release(before);
+  }
+
+  /// While one warpgroup adds, the other's products are under way.
+  void multiplyPromoting(SmallVector<Fragment, 0> &sums, Expr warpgroup, Cursor &at) {
+    k.forLoop(k.constant(slabs), State(sums, at), [&](Expr slab) {
+      SmallVector<Fragment, 0> parts(rowTiles(), Fragment(k, instance.tokens));
+      ring.wait(at);
+      issue(parts, warpgroup, at, slab, /*add=*/false);
+      wgmmaWait(k, 0);
+      k.pin(parts);
+      ring.release(at);
+      for (auto [sum, part] : llvm::zip(sums, parts))
+        for (unsigned i = 0; i < sum.size(); ++i)
+          sum[i] += part[i];
+      at.advance();
+    });
+  }
+
+  Expr rowInBlock(Expr warpgroup, unsigned tile, unsigned half) {
+    return warpgroup * static_cast<int>(64 * rowTiles()) + k.warpInGroup() * 16 + Fragment::row(k, half) + static_cast<int>(64 * tile);
   }
 
   void score(Expr warpgroup) {
@@ -126,36 +167,32 @@ private:
     if (instance.resident)
       columns.emplace(query, k.constant(0));
     k.forLoop(documents.blocks, State(at), [&](Expr block) {
-      SmallVector<std::array<Expr, 2>> scores(rowTiles(), {query.start(), query.start()});
+      SmallVector<std::array<Expr, 2>> scores(rowTiles(), {query.start(), query.start()}), scales(rowTiles());
+      if (problem.keyScales)
+        for (unsigned tile = 0; tile < rowTiles(); ++tile)
+          for (unsigned half = 0; half < 2; ++half) {
+            Expr row = documents.begin + block * static_cast<int>(blockRows) + rowInBlock(warpgroup, tile, half);
+            scales[tile][half] = k.load(viewOf(k, *problem.keyScales, k.f32()), k.toI64(k.min(row, documents.end - 1)));
+          }
       k.forLoop(groups, State(at, scores), [&](Expr group) {
         SmallVector<Fragment, 0> sums(rowTiles(), Fragment(k, instance.tokens));
-        Cursor before = at;
-        k.pin(sums);
-        k.forLoop(k.constant(slabs), State(sums, at, before), [&](Expr slab) {
-          ring.wait(at);
-          issue(sums, warpgroup, at, slab);
-          wgmmaWait(k, 1);
-          ring.releaseIf(slab != 0, before);
-          before = at;
-          at.advance();
-        });
-        wgmmaWait(k, 0);
-        k.pin(sums);
-        ring.release(before);
+        if (promotes)
+          multiplyPromoting(sums, warpgroup, at);
+        else
+          multiply(sums, warpgroup, at);
         RouteQuery::Columns of = columns ? *columns : RouteQuery::Columns(query, group);
         for (unsigned tile = 0; tile < rowTiles(); ++tile)
           for (unsigned half = 0; half < 2; ++half)
-            scores[tile][half] = of.join(sums[tile], half, scores[tile][half], Expr());
+            scores[tile][half] = of.join(sums[tile], half, scores[tile][half], scales[tile][half]);
       });
       for (auto &halves : scores)
         for (Expr &value : halves)
           value = query.finish(value);
       documents.acquire(block);
       k.ifThen((k.lane() & 3) == 0, [&] {
-        Expr first = warpgroup * static_cast<int>(64 * rowTiles()) + k.warpInGroup() * 16;
         for (unsigned tile = 0; tile < rowTiles(); ++tile)
           for (unsigned half = 0; half < 2; ++half)
-            documents.storeScore(scores[tile][half], block, first + Fragment::row(k, half) + static_cast<int>(64 * tile));
+            documents.storeScore(scores[tile][half], block, rowInBlock(warpgroup, tile, half));
       });
       documents.release(block);
     });
@@ -165,9 +202,10 @@ private:
   const RouteProblem &problem;
   const RouteInstance &instance;
   RouteQuery query;
-  unsigned blockRows;
+  unsigned blockRows, depth;
+  bool promotes;
   SharedMatrix keyShape, queryShape;
-  int64_t slabBytes, slabs;
+  int64_t querySlab, slabs;
   Ring ring;
   RouteDocuments documents;
   Multiplicand type;
@@ -178,7 +216,6 @@ private:
 
 llvm::Expected<Launch> msa::gpu::emitRouteHopper(ModuleOp module, StringRef symbol, const RouteProblem &problem, const RouteInstance &instance,
                                                  const GPUTarget &target) {
-  assert(problem.element.getIntOrFloatBitWidth() == 16 && "keys as wgmma reads them");
   KernelBuilder k(module, symbol, target,
                   {.buffers = problem.buffers, .scalars = problem.scalars, .tensorMaps = 1, .threads = threads}, module.getLoc());
   RouteHopper(k, problem, instance).emit();
@@ -192,7 +229,9 @@ llvm::Expected<Launch> msa::gpu::emitRouteHopper(ModuleOp module, StringRef symb
   launch.persistent = 1;
   launch.block = threads;
   launch.dynamicShared = *shared;
-  launch.tensorMaps.push_back({problem.keys, problem.element.isF16() ? TensorElement::F16 : TensorElement::BF16,
-                               {Term::constant(problem.row), problem.chunks}, {Term::constant(problem.row * 2)}, {slabElements, boxRows}, 128});
+  unsigned bytes = problem.element.getIntOrFloatBitWidth() / 8;
+  TensorElement element = bytes == 1 ? TensorElement::U8 : problem.element.isF16() ? TensorElement::F16 : TensorElement::BF16;
+  launch.tensorMaps.push_back({problem.keys, element, {Term::constant(problem.row), problem.chunks}, {Term::constant(problem.row * bytes)},
+                               {slabElements(problem), boxRows}, slabBytes});
   return launch;
 }

@@ -7,8 +7,6 @@ using namespace msa::gpu;
 using msa::Reduce;
 using Effect = KernelBuilder::Effect;
 
-static constexpr unsigned pieceElements = 8;
-
 Expr msa::gpu::maxOrNaN(Expr a, Expr b) {
   return a.builder().ptx("max.NaN.f32 $0, $1, $2;", a.type(), {a.value(), b.value()}, Effect::Pure)[0];
 }
@@ -39,7 +37,7 @@ RouteQuery::RouteQuery(KernelBuilder &k, const RouteProblem &problem, QueryLayou
       mask(viewOf(k, problem.mask, k.getBuilder().getI8Type())), infoSlab(k.shared(8, 8)) {
   if (resident)
     imageSlab = k.shared(layout.imageBytes, 1024);
-  if (problem.scalesTokens()) {
+  if (layout.scalesTokens()) {
     upSlab = k.shared(layout.tokens * 4);
     downSlab = k.shared(layout.tokens * 4);
   }
@@ -89,30 +87,41 @@ static Expr powerOfField(KernelBuilder &k, Expr field) { return k.bitcast(field 
 
 Expr RouteQuery::loadQuery(Expr token, Expr element) { return k.loadF32(queries, k.toI64(token) * problem.row + k.toI64(element)); }
 
-void RouteQuery::makeImage(Expr first) {
+void RouteQuery::makeImage(Expr group) {
+  Expr first = group * static_cast<int>(layout.tokens);
   unsigned warps = k.getSignature().threads / 32;
-  if (problem.scalesTokens()) {
-    // The largest element of a token becomes a number in [2^14, 2^15): small elements keep as many bits as f16 has.
+  bool small = isa<Float8E4M3FNType>(layout.element);
+  if (layout.scalesTokens()) {
+    // The largest element of a token becomes a number in [2^14, 2^15), of e4m3 [2^7, 2^8): small elements keep as many bits as the type has.
+    int top = small ? 7 : 14;
     Array up = k.sharedArray(upSlab, k.f32()), down = k.sharedArray(downSlab, k.f32());
     k.forLoop(k.warp(), k.constant(layout.tokens), k.constant(warps), [&](Expr column) {
       Expr largest = k.constantF(0);
       k.ifThen(takesPart(first + column), State(largest), [&] {
         Expr token = tokenOf(first + column);
-        k.forLoop(k.lane(), k.constant(problem.row), k.constant(32), State(largest),
-                  [&](Expr i) { largest = maxOrNaN(largest, k.abs(loadQuery(token, i))); });
+        Expr from = k.toI64(token) * problem.row;
+        k.forLoop(k.lane() * 4, k.constant(problem.row), k.constant(128), State(largest), [&](Expr i) {
+          k.noUnroll();
+          for (Expr value : k.loadVector(queries, from + k.toI64(i), 4))
+            largest = maxOrNaN(largest, k.abs(k.toF32(value)));
+        });
         largest = k.warpReduce(largest, maxOrNaN);
       });
-      Expr field = k.max(exponentField(k, largest), k.constant(15));
+      Expr field = k.max(exponentField(k, largest), k.constant(top + 1));
       Expr finite = field != 255;
+      // e4m3 has no infinity: NaN makes such a token's scores be computed again.
+      double strange = small ? std::numeric_limits<double>::quiet_NaN() : 1.0;
       k.ifThen(k.lane() == 0, [&] {
-        k.store(k.select(finite, powerOfField(k, 268 - field), k.constantF(1)), up, column);
-        k.store(k.select(finite, powerOfField(k, field - 14), k.constantF(1)), down, column);
+        k.store(k.select(finite, powerOfField(k, 254 + top - field), k.constantF(strange)), up, column);
+        k.store(k.select(finite, powerOfField(k, field - top), k.constantF(1)), down, column);
       });
+      k.syncWarp();
     });
     k.syncThreads();
   }
   Array image = resident ? k.sharedArray(imageSlab, k.i32())
-                         : Array{k.at({k.workspace(), k.getBuilder().getI8Type()}, k.toI64(groupImage(k.block()))), k.i32()};
+                         : Array{k.at({k.workspace(), k.getBuilder().getI8Type()}, groupImage(group)), k.i32()};
+  unsigned pieceElements = layout.pieceElements();
   int64_t pieces = layout.depth / pieceElements;
   // Four pieces of a token, then the next token: reads of 128 bytes, and writes that fill a fragment.
   k.forLoop(k.thread(), k.constant(pieces * layout.tokens), k.constant(k.getSignature().threads), [&](Expr item) {
@@ -120,40 +129,57 @@ void RouteQuery::makeImage(Expr first) {
     std::array<SmallVector<Expr>, 2> words;
     for (auto &part : words)
       part.assign(4, k.constant(0));
-    Expr there = takesPart(first + column) & (piece * pieceElements < problem.row);
-    State state = problem.parts() == 2 ? State(words[0], words[1]) : State(words[0]);
+    Expr there = takesPart(first + column) & (piece * static_cast<int>(pieceElements) < problem.row);
+    State state = layout.parts == 2 ? State(words[0], words[1]) : State(words[0]);
     k.ifThen(there, state, [&] {
-      Expr at = k.toI64(tokenOf(first + column)) * problem.row + k.toI64(piece * pieceElements);
-      if (problem.parts() == 1) {
+      Expr at = k.toI64(tokenOf(first + column)) * problem.row + k.toI64(piece * static_cast<int>(pieceElements));
+      if (layout.parts == 1) {
         words[0] = k.load16(queries, at, Reuse::Default);
         return;
       }
-      for (unsigned half = 0; half < 2; ++half) {
-        SmallVector<Expr> values = k.loadVector(queries, at + 4 * half, 4);
-        if (problem.scalesTokens())
-          for (Expr &value : values)
+      for (unsigned i = 0; i < pieceElements; i += 4) {
+        SmallVector<Expr> values = k.loadVector(queries, at + static_cast<int>(i), 4);
+        for (Expr &value : values) {
+          value = k.toF32(value);
+          if (layout.scalesTokens())
             value *= k.load(k.sharedArray(upSlab, k.f32()), column);
-        for (unsigned i = 0; i < 4; i += 2) {
-          Expr high = k.pack(values[i], values[i + 1], problem.multiplied());
-          auto [a, b] = k.unpack(high, problem.multiplied());
-          words[0][2 * half + i / 2] = high;
-          words[1][2 * half + i / 2] = k.pack(values[i] - a, values[i + 1] - b, problem.multiplied());
         }
+        split(values, i * 4 / pieceElements, words);
       }
     });
-    for (unsigned part = 0; part < problem.parts(); ++part)
+    for (unsigned part = 0; part < layout.parts; ++part)
       k.storeVector(words[part], image, (layout.offset(k, column, piece) + static_cast<int64_t>(part * layout.partStride)) / 4);
   });
 }
 
-void RouteQuery::makeGroup() {
-  makeImage(k.block() * layout.tokens);
-  if (!problem.scalesTokens())
+/// Puts the parts of four values into words of a piece, from `word` on.
+void RouteQuery::split(ArrayRef<Expr> values, unsigned word, std::array<SmallVector<Expr>, 2> &words) {
+  if (isa<Float8E4M3FNType>(layout.element)) {
+    words[0][word] = k.packE4M3(values[0], values[1], values[2], values[3]);
+    SmallVector<Expr> rest = k.unpackE4M3(words[0][word]);
+    for (auto [left, value] : llvm::zip(rest, values))
+      left = value - left;
+    words[1][word] = k.packE4M3(rest[0], rest[1], rest[2], rest[3]);
     return;
-  Array group{k.at({k.workspace(), k.getBuilder().getI8Type()}, k.toI64(k.block()) * layout.groupBytes()), k.f32()};
-  Array down = k.sharedArray(downSlab, k.f32());
-  k.forLoop(k.thread(), k.constant(layout.tokens), k.constant(k.getSignature().threads),
-            [&](Expr column) { k.store(k.load(down, column), group, column); });
+  }
+  for (unsigned i = 0; i < 2; ++i) {
+    Expr high = k.pack(values[2 * i], values[2 * i + 1], layout.element);
+    auto [a, b] = k.unpack(high, layout.element);
+    words[0][word + i] = high;
+    words[1][word + i] = k.pack(values[2 * i] - a, values[2 * i + 1] - b, layout.element);
+  }
+}
+
+void RouteQuery::makeGroups() {
+  k.forItems(groups(), 1, [&](Expr group) {
+    makeImage(group);
+    if (!layout.scalesTokens())
+      return;
+    Array to = factors(group), down = k.sharedArray(downSlab, k.f32());
+    k.forLoop(k.thread(), k.constant(layout.tokens), k.constant(k.getSignature().threads),
+              [&](Expr column) { k.store(k.load(down, column), to, column); });
+    k.syncThreads(); // before the next group's factors
+  });
 }
 
 //===--- Scores. ---===//
@@ -172,28 +198,36 @@ RouteQuery::Columns::Columns(RouteQuery &query, Expr group) : query(query), grou
     Expr column = group * static_cast<int>(query.layout.tokens) + (i / 2 * 8 + i % 2) + Fragment::firstColumn(k);
     bits.back() = bits.back() | (k.toI32(query.takesPart(column)) << static_cast<int>(i % 32));
   }
+  // Of a query that stays, registers hold them.
+  if (query.layout.scalesTokens() && query.resident)
+    for (unsigned i = 0; i < query.layout.tokens / 4; ++i)
+      weights.push_back(weight(i));
 }
 
-Array RouteQuery::factors(Expr group, bool) {
+Array RouteQuery::factors(Expr group) {
   if (resident)
     return k.sharedArray(downSlab, k.f32());
   return {k.at({k.workspace(), k.getBuilder().getI8Type()}, k.toI64(group) * layout.groupBytes()), k.f32()};
 }
 
+/// What a product with the token of the lane's column i is multiplied by.
+Expr RouteQuery::Columns::weight(unsigned i) {
+  KernelBuilder &k = query.k;
+  Expr factor = k.load(query.factors(group), Fragment::firstColumn(k) + (i / 2 * 8 + i % 2)); // a power of two
+  return query.problem.scale == 1.0 ? factor : factor * k.constantF(query.problem.scale);
+}
+
 Expr RouteQuery::Columns::join(const Fragment &sums, unsigned half, Expr before, Expr rowScale) {
   KernelBuilder &k = query.k;
-  std::optional<Array> factors;
-  if (query.problem.scalesTokens())
-    factors = query.factors(group, true);
   Expr result = before;
   for (unsigned i = 0; i < query.layout.tokens / 4; ++i) {
     Expr score = sums[i / 2 * 4 + half * 2 + i % 2];
-    if (factors)
-      score *= k.load(*factors, Fragment::firstColumn(k) + (i / 2 * 8 + i % 2));
+    if (query.layout.scalesTokens())
+      score *= weights.empty() ? weight(i) : weights[i];
+    else if (query.problem.scale != 1.0)
+      score *= k.constantF(query.problem.scale);
     if (rowScale)
       score *= rowScale;
-    if (query.problem.scale != 1.0)
-      score *= k.constantF(query.problem.scale);
     Expr on = ((bits[i / 32] >> static_cast<int>(i % 32)) & 1) != 0;
     result = k.select(on, query.combine(result, score), result);
   }
@@ -242,7 +276,7 @@ llvm::Expected<Launch> msa::gpu::emitRouteQuery(ModuleOp module, StringRef symbo
   constexpr unsigned threads = 256;
   assert(problem.tokenReduce != Reduce::last && "one token needs no launch of its own");
   KernelBuilder k(module, symbol, target, {.buffers = problem.buffers, .scalars = problem.scalars, .threads = threads}, module.getLoc());
-  RouteQuery(k, problem, layout, /*resident=*/false).makeGroup();
+  RouteQuery(k, problem, layout, /*resident=*/false).makeGroups();
   llvm::Expected<int64_t> shared = k.finish();
   if (!shared)
     return shared.takeError();

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===- RouteQuery.h - a query as tensor cores take it ---------------------===//
 //
-// Tokens are taken in groups. A group's image holds pieces of 16 bytes, eight consecutive elements of one part of one token; a form says where a
-// piece lies. It is made in shared memory by each CTA, or in the workspace by a launch of its own, one CTA a group. Tokens that the mask leaves
+// Tokens are taken in groups. A group's image holds pieces of 16 bytes, consecutive elements of one part of one token; a form says where a piece lies. It is made in shared memory by each CTA, or in the workspace by a launch of its own, one CTA a group. Tokens that the mask leaves
 // out are as good as absent: their columns are not looked at.
 //
 //===----------------------------------------------------------------------===//
@@ -17,12 +16,17 @@ namespace msa::gpu {
 
 /// Where the pieces of a group are.
 struct QueryLayout {
-  unsigned tokens; ///< of a group
+  mlir::Type element; ///< that is multiplied: bf16, f16 or f8E4M3FN
+  unsigned tokens;    ///< of a group
   unsigned parts;
   int64_t depth; ///< elements of a token in the image: `row`, filled with zeros
   int64_t imageBytes;
   std::function<Expr(KernelBuilder &k, Expr token, Expr piece)> offset; ///< bytes, of a token's piece of part 0
   int64_t partStride;                                                   ///< bytes from there to part 1
+
+  unsigned pieceElements() const { return 128 / element.getIntOrFloatBitWidth(); }
+  /// Whether tokens are scaled by a power of two before they are split: where the type's exponents are few.
+  bool scalesTokens() const { return parts == 2 && !element.isBF16(); }
 
   /// A group in the workspace: factors of its tokens, then its image, which is 1024-byte aligned.
   int64_t factorBytes() const { return (int64_t(tokens) * 4 + 1023) / 1024 * 1024; }
@@ -36,10 +40,10 @@ public:
 
   /// All threads: finds which tokens take part. A barrier of the CTA comes next.
   void findTokens();
-  /// All threads, after that barrier: makes the image of tokens [first, first + layout.tokens). With barriers of its own; one comes next.
-  void makeImage(Expr first);
-  /// For a launch of its own: makes the group of the CTA's number in the workspace.
-  void makeGroup();
+  /// All threads, after that barrier: makes the image of a group. With barriers of its own; one comes next.
+  void makeImage(Expr group);
+  /// For a launch of its own: makes all groups in the workspace.
+  void makeGroups();
 
   /// i32: tokens there are; 1 where the last alone counts.
   Expr tokens() const { return tokenCount; }
@@ -48,7 +52,7 @@ public:
   /// The image in shared memory.
   Slab image() const { return imageSlab; }
   /// Where the image of a group starts in the workspace, in bytes.
-  Expr groupImage(Expr group) { return group * static_cast<int64_t>(layout.groupBytes()) + layout.factorBytes(); }
+  Expr groupImage(Expr group) { return k.toI64(group) * layout.groupBytes() + layout.factorBytes(); }
 
   /// The reduction of a warp's scores over tokens.
   class Columns {
@@ -60,9 +64,11 @@ public:
     Expr join(const Fragment &sums, unsigned half, Expr before, Expr rowScale);
 
   private:
+    Expr weight(unsigned i);
+
     RouteQuery &query;
     Expr group;
-    llvm::SmallVector<Expr> bits;
+    llvm::SmallVector<Expr> bits, weights;
   };
   /// What `join` starts with.
   Expr start();
@@ -77,7 +83,8 @@ private:
   Expr takesPart(Expr column);
   Expr combine(Expr a, Expr b);
   Expr loadQuery(Expr token, Expr element);
-  Array factors(Expr group, bool down);
+  void split(llvm::ArrayRef<Expr> values, unsigned word, std::array<llvm::SmallVector<Expr>, 2> &words);
+  Array factors(Expr group);
 
   KernelBuilder &k;
   const RouteProblem &problem;

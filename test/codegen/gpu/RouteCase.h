@@ -13,6 +13,8 @@
 namespace route {
 
 enum class Key { BF16, F16, E4M3 };
+/// To the nearest that a key can hold.
+float rounded(Key key, float value);
 
 /// A document's place in a tile's list.
 struct Entry {
@@ -23,7 +25,8 @@ using Lists = std::vector<std::vector<Entry>>; ///< by tile
 
 struct Case {
   Key key = Key::BF16;
-  bool shortQuery = false; ///< the query is stored as keys are
+  bool shortQuery = false;  ///< the query is stored as keys are
+  bool coarseQuery = false; ///< its parts are of 8 bits (Route.h, "Precision")
   int64_t row = 64, rows = 128, keep = 4, tokens = 1;
   msa::Reduce tokenReduce = msa::Reduce::max, chunkReduce = msa::Reduce::max;
   double scale = 1.0;

@@ -59,7 +59,8 @@ std::vector<int64_t> mixedLengths(int64_t rows) {
   return lengths;
 }
 
-void expectRight(const Case &subject, const RouteInstance &instance, int sm, unsigned processors = 2) {
+void expectRight(Case subject, const RouteInstance &instance, int sm, unsigned processors = 2) {
+  subject.coarseQuery = subject.key == Key::E4M3 && instance.form == Form::Hopper;
   SCOPED_TRACE(instance.name() + " on sm_" + std::to_string(sm) + ", row " + std::to_string(subject.row));
   Program program(subject, instance, sm);
   for (const ptxemu::Options &options : everyMode()) {
@@ -129,6 +130,40 @@ TEST(Route, DirectScoresKeysOfEightBits) {
   expectRight(normalCase(Key::E4M3, 128, 7, 9), direct(8, 2), 90);
   expectRight(normalCase(Key::E4M3, 192, 16, 10), direct(16, 3), 90);
   expectRight(normalCase(Key::E4M3, 64, 40, 11), direct(32, 1, false), 90);
+}
+
+TEST(Route, HopperScoresKeysOfEightBits) {
+  expectRight(normalCase(Key::E4M3, 256, 32, 30), hopper(32, 3, true), 90);
+  expectRight(normalCase(Key::E4M3, 192, 21, 31), hopper(32, 2, true), 90); // half a slab at the end
+  expectRight(normalCase(Key::E4M3, 64, 64, 32), hopper(64, 4, true), 90);
+  expectRight(normalCase(Key::E4M3, 128, 75, 33), hopper(64, 2, false, 256), 90);
+  expectRight(normalCase(Key::E4M3, 256, 130, 34), hopper(128, 2, false), 90);
+}
+
+/// Scores of all documents against the float64 definition: the error's rms as a share of the scores'.
+double relativeError(Case subject, const RouteInstance &instance) {
+  subject.keep = subject.rows;
+  Lists lists = Program(subject, instance, 90).run(subject, everyMode()[0], 2);
+  std::vector<route::Score> want = scoreDocuments(subject, scoreChunks(subject));
+  double error = 0, size = 0;
+  size_t count = 0;
+  for (const auto &list : lists)
+    for (const route::Entry &entry : list) {
+      double exact = want[size_t(entry.number - 3) / 2].value;
+      error += (entry.score - exact) * (entry.score - exact);
+      size += exact * exact;
+      ++count;
+    }
+  EXPECT_EQ(count, subject.lengths.size());
+  return std::sqrt(error / size);
+}
+
+TEST(Route, PartsOfEightBitsLoseNextToNothing) {
+  Case subject = normalCase(Key::E4M3, 1024, 1, 35);
+  EXPECT_LE(relativeError(subject, hopper(32, 3, true)), 1e-3);
+  for (float &value : subject.query)
+    value = route::rounded(Key::BF16, value);
+  EXPECT_LE(relativeError(subject, hopper(32, 3, true)), 1e-5); // eight bits are two times four
 }
 
 TEST(Route, HopperScoresWhatTheOracleDoes) {
@@ -240,14 +275,32 @@ TEST(Route, InfinitiesAndNaNsComeOutAsInPlainArithmetic) {
   }
 }
 
-TEST(Route, QueriesOfAnySizeKeepTheirBits) {
-  for (float size : {1e-30f, 1e-6f, 1e6f, 1e30f}) {
-    Case subject = normalCase(Key::F16, 64, 4, 25);
-    for (float &value : subject.query)
-      value *= size;
-    expectRight(subject, direct(8), 80);
-    expectRight(subject, hopper(8, 2, true), 90);
+TEST(Route, KeysOfEightBitsMeetInfinitiesAndNaNs) {
+  Case subject;
+  subject.key = Key::E4M3;
+  subject.tokens = 3;
+  subject.keep = 40;
+  subject.lengths = mixedLengths(subject.rows);
+  subject.fillWhole(36);
+  for (float &value : subject.keys)
+    value += value == 0 ? 0.5f : 0; // no zeros
+  subject.keys[77 * subject.row] = NAN;
+  for (float strange : {INFINITY, -INFINITY, float(NAN)}) {
+    expectExact(subject, direct(8, 1), 90);
+    expectExact(subject, hopper(8, 2, true), 90);
+    subject.query[1 * subject.row + 7] = strange;
   }
+}
+
+TEST(Route, QueriesOfAnySizeKeepTheirBits) {
+  for (Key key : {Key::F16, Key::E4M3})
+    for (float size : {1e-30f, 1e-6f, 1e6f, 1e30f}) {
+      Case subject = normalCase(key, 64, 4, 25);
+      for (float &value : subject.query)
+        value *= size;
+      expectRight(subject, direct(8, 1), key == Key::F16 ? 80 : 90);
+      expectRight(subject, hopper(8, 2, true), 90);
+    }
 }
 
 //===--- What it costs: counted, so that a reader need not believe it. ---===//

@@ -76,6 +76,7 @@ void add(std::vector<Entry> &entries, const Scan &scan, const RouteInstance &ins
                       {"tokens", instance.tokens},
                       {"resident", instance.resident},
                       {"stages", instance.stages},
+                      {"block", instance.form == RouteInstance::Form::Direct ? 128 : instance.chunks},
                       {"buffers", static_cast<int>(BufferCount)},
                       {"scalars", 2},
                       {"tokens_scalar", 0},

@@ -89,15 +89,28 @@ def polling_lines(ptx):
     return lines
 
 
-def block_counts(function, lines, unrolled=False):
+# What the listing may take a wgmma's line for: its own, or that of its descriptor. Anything else is a neighbour's.
+_WGMMA_OR_DESCRIPTOR = re.compile(r"mma|\.[bsu]64\b")
+
+
+def lines_of_products(ptx):
+    return {n for n, l in enumerate(ptx.splitlines(), 1) if _WGMMA_OR_DESCRIPTOR.search(l)}
+
+
+def block_counts(function, lines, unrolled=False, products=None):
     """How often each block runs (by warps), from the counts of PTX lines; and the instructions for which nothing is known.
 
     The assembler copies lines: into several blocks when it peels a loop, into one when it unrolls it. Copies together run as often as the line.
     Within one block, instructions of one line may also be those of its neighbours, when the listing names lines coarsely; `unrolled` says that they
-    are copies. Which of the two it is shows in the tensor work (of_launch).
+    are copies. Which of the two it is shows in the tensor work (of_launch). Tensor work of lines that are not among `products` says nothing.
     """
     waits = set().union(*[l.blocks for n, l in enumerate(function.loops) if _is_wait_loop(function, n)] or [set()])
-    code = {n: [i for i in function.instructions[b.first : b.last + 1] if not _says_nothing(i) and i.line in lines] for n, b in enumerate(function.blocks) if n not in waits}
+    strayed = lambda i: products is not None and pipe_of(i) == "tensor" and i.line not in products
+    code = {
+        n: [i for i in function.instructions[b.first : b.last + 1] if not _says_nothing(i) and i.line in lines and not strayed(i)]
+        for n, b in enumerate(function.blocks)
+        if n not in waits
+    }
     copies, homes = {}, {}  # {(line, name): {block: copies}}; {line: blocks}
     for n, instructions in code.items():
         for i in instructions:
@@ -128,14 +141,19 @@ def block_counts(function, lines, unrolled=False):
         if len(homes[i.line]) == 1:
             votes[lines[i.line]] += 1
 
+    # A loop of one block round an ELECT runs an instruction of one thread for each lane that is active. Copies are issued by one.
+    once = {n for n, b in enumerate(function.blocks) if n in b.successors and any(i.name == "ELECT" for i in function.code({n}))}
+    edges = {(n, way): set(getattr(b, way)) - ({n} if n in once else set()) for n, b in enumerate(function.blocks) for way in ("predecessors", "successors")}
+
     def conserve():
         """What comes into a block goes out of it; and what other copies of a line did not do, the last one did."""
         changed = False
-        for n, block in enumerate(function.blocks):
+        for n in range(len(function.blocks)):
             if n in counts:
                 continue
-            for around, back in ((block.predecessors, "successors"), (block.successors, "predecessors")):
-                if around and n not in around and all(m in counts and set(getattr(function.blocks[m], back)) - waits == {n} for m in around):
+            for way, back in (("predecessors", "successors"), ("successors", "predecessors")):
+                around = edges[n, way]
+                if around and n not in around and all(m in counts and edges[m, back] - waits == {n} for m in around):
                     counts[n] = sum(counts[m] for m in around)
                     changed = True
                     break
@@ -151,6 +169,15 @@ def block_counts(function, lines, unrolled=False):
     if unrolled:
         agree(alone)
     agree(near)
+    while conserve():
+        pass
+    # Copies in blocks of which nothing else is known are a loop that was unrolled: they have run equally often.
+    for (line, _), at in copies.items():
+        missing = {n: k for n, k in at.items() if n not in counts}
+        if len(missing) > 1:
+            left = max(lines[line] - sum(counts[n] * k for n, k in at.items() if n in counts), 0)
+            for n in missing:
+                counts[n] = left / sum(missing.values())
     while conserve():
         pass
     agree(lambda n, i, votes: votes.update({lines[i.line]: 1}))
@@ -274,8 +301,9 @@ def of_launch(function, ptxas, launch, machine):
     stats, ctas = launch["stats"], launch["stats"]["ctas"]
     polling = polling_lines(launch["ptx"])
     lines = {l: w for l, w, _ in launch["lines"] if l not in polling}
+    products = lines_of_products(launch["ptx"])
     for unrolled in (False, True):
-        counts, unknown = block_counts(function, lines, unrolled)
+        counts, unknown = block_counts(function, lines, unrolled, products)
         everything = work_of(function, range(len(function.blocks)), counts, machine)
         if everything.flops == stats["tensor_flops"]:
             break

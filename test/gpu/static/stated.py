@@ -73,17 +73,21 @@ def _route(report, machine):
     launch = report["launches"]["route"]
     shape, size = launch["shape"], 1 if p["element"].startswith("f8") else 2
     tokens = shape["tokens"]
-    counted = math.ceil(shape["chunks"] / p["rows"])
-    # e4m3 keys are multiplied as f16.
-    cycles = _tile(launch, counted, 1)
     parts = 1 if p["query_element"] == p["element"] else 2
+    flops = 2 * parts * tokens * p["row"]  # of a chunk
+    # A CTA's share is made up to whole blocks; what was multiplied says how many there were.
+    counted = launch["tensor_flops"] / flops / p["block"]
+    cycles = _tile(launch, counted, 1)
     extra = max(launch["load_bytes"] - shape["chunks"] * p["row"] * size, 0) / counted
     for chunks, name in ((156250, "10M tokens"), (1562500, "100M tokens")):
-        wanted = math.ceil(chunks / p["rows"])
-        busiest = {c: v * wanted / machine.multiprocessors for c, v in cycles.items()}
+        at_once = machine.multiprocessors * launch["occupancy"]["ctas"]
+        busiest = math.ceil(chunks / at_once / p["block"]) * launch["occupancy"]["ctas"]
         keys = chunks * p["row"] * size
         needed = report["sm"] == 90 and tokens <= 64 and p["row"] == 1024
-        yield _entry(f"{name}, M = {tokens}", machine, launch, busiest, keys, keys + wanted * extra, 2 * parts * tokens * chunks * p["row"], 16, (0.85, 0.85) if needed else None)
+        # The Hopper form multiplies e4m3 keys as such, the other one as f16.
+        bits = 8 * size if p["form"] == "hopper" else 16
+        yield _entry(f"{name}, M = {tokens}", machine, launch, {c: v * busiest for c, v in cycles.items()}, keys,
+                     keys + busiest * machine.multiprocessors * extra, flops * chunks, bits, (0.85, 0.85) if needed else None)
 
 
 def _attend(report, machine):

@@ -147,6 +147,30 @@ ptxas info    : Used 16 registers
         self.assertEqual(evidence.block_counts(f, {7: 80}, unrolled=True)[0], {0: 20})
         self.assertEqual(evidence.block_counts(f, {7: 80})[0], {0: 80})
 
+    def test_copies_in_blocks_of_their_own_share_the_count_of_a_loop(self):
+        # Unrolled three times; each copy is in a loop that one lane passes once.
+        turn = "SEL R1, R2, R3, P0\n.L_x_{0}:\nELECT P5, URZ, PT\nUTMALDG.2D [UR8], [UR14]\n@P5 BRA.U.ANY `(.L_x_{0})\n"
+        body = "".join(turn.format(n) for n in range(3)) + "EXIT"
+        code, at = [], 0
+        for line in body.splitlines():
+            if line.startswith("."):
+                code.append(line)
+            else:
+                predicate = line.startswith("@")
+                code.append(f"        /*{at:04x}*/ {'' if predicate else '                  '}{line} ;")
+                at += 16
+        f = sass.parse('\t.section\t.text.k,"ax",@progbits\nk:\n.text.k:\n' + "\n".join(code))["k"]
+        for i in f.instructions[:-1]:
+            i.line = {"SEL": 5}.get(i.name, 6)
+        counts, _ = evidence.block_counts(f, {5: 60, 6: 60})
+        self.assertEqual([counts[n] for n in range(6)], [20] * 6)
+
+    def test_products_are_counted_by_lines_of_products(self):
+        self.assertEqual(evidence.lines_of_products("add.s32 %r1, %r2, 4;\nadd.s64 %rd1, %rd2, 4;\nwgmma.mma_async.sync.aligned.m64n64k16 {%f1};"), {2, 3})
+        f = one("HGMMA.64x128x16.F32.BF16 R24, gdesc[UR16], R24\nHGMMA.64x128x16.F32.BF16 R24, gdesc[UR20], R24\nEXIT")
+        f.instructions[0].line, f.instructions[1].line = 1, 3  # the first one's line is a neighbour's, which runs more often
+        self.assertEqual(evidence.block_counts(f, {1: 90, 3: 40}, unrolled=True, products={3})[0], {0: 40})
+
     def test_polling_says_nothing(self):
         ptx = "\n".join(["add.s32 %r1, %r1, 1;", "$L1:", "mbarrier.try_wait.parity.shared.b64 p, [%r1], %r2;", "selp.b32 %r3, 1, 0, p;", "@!p bra $L1;", "add.s32 %r1, %r1, 1;"])
         self.assertEqual(evidence.polling_lines(ptx), {2, 3, 4, 5})
