@@ -36,6 +36,7 @@ Configuration Configuration::fromEnvironment() {
   made.deviceCount = int(numberFrom("MSA_PTXEMU_DEVICES", 1));
   made.multiprocessors = int(numberFrom("MSA_PTXEMU_MULTIPROCESSORS", 132));
   made.memoryBytes = numberFrom("MSA_PTXEMU_MEMORY", made.memoryBytes);
+  made.gridDivisor = std::max<uint64_t>(numberFrom("MSA_PTXEMU_GRID", 1), 1);
   made.trace = numberFrom("MSA_PTXEMU_TRACE", 0) != 0;
   made.keepFreed = numberFrom("MSA_PTXEMU_KEEP_FREED", 0) != 0;
   made.warningsAreErrors = made.options.strictFence = numberFrom("MSA_PTXEMU_STRICT", 0) != 0;

@@ -25,6 +25,7 @@ struct Configuration {
   int major = 9, minor = 0;
   int multiprocessors = 132;
   uint64_t memoryBytes = uint64_t(80) << 30;
+  uint64_t gridDivisor = 1;
   bool trace = false;
   bool warningsAreErrors = false;
   bool keepFreed = false;

@@ -46,6 +46,15 @@ std::string shape(const ptxemu::Dim3 &dim) {
   return "[" + std::to_string(dim.x) + ", " + std::to_string(dim.y) + ", " + std::to_string(dim.z) + "]";
 }
 
+/// Our kernels give the same results in any grid: this one is as many times smaller as was asked for, clusters whole.
+ptxemu::Dim3 shrunk(const Device &device, ptxemu::Dim3 grid, ptxemu::Dim3 cluster) {
+  auto less = [&](uint32_t count, uint32_t whole) {
+    uint64_t divisor = device.configuration.gridDivisor, unit = std::max(whole, 1u);
+    return static_cast<uint32_t>(((count + divisor - 1) / divisor + unit - 1) / unit * unit);
+  };
+  return {less(grid.x, cluster.x), less(grid.y, cluster.y), less(grid.z, cluster.z)};
+}
+
 CUresult launch(CUfunction handle, ptxemu::Dim3 grid, ptxemu::Dim3 block, ptxemu::Dim3 cluster, unsigned shared, CUstream stream,
                 void **parameters, void **extra) {
   return call("cuLaunchKernel", true, [&](Device &device) -> CUresult {
@@ -60,7 +69,7 @@ CUresult launch(CUfunction handle, ptxemu::Dim3 grid, ptxemu::Dim3 block, ptxemu
                                std::to_string(function.dynamicShared));
     ptxemu::Launch what;
     what.kernel = kernel.name;
-    what.grid = grid;
+    what.grid = shrunk(device, grid, cluster);
     what.block = block;
     what.cluster = cluster;
     what.dynamicSharedBytes = shared;
