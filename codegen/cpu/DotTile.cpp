@@ -65,7 +65,10 @@ Values msa::cpu::partialProducts(KernelBuilder &k, DotTile tile, Value matrix, A
   OpBuilder &b = k.getBuilder();
   int64_t lanes = k.lanes(), parts = partialSums / lanes, products = tile.queries * tile.keys;
   int64_t elementBytes = element.getIntOrFloatBitWidth() / 8;
-  int64_t whole = length / partialSums * partialSums;
+  // Elements of one byte are converted by two vectors at once: as 16-bit integers both are one vector.
+  bool small = isa<Float8E4M3FNType>(element);
+  int64_t atOnce = small ? std::max(partialSums, 2 * lanes) : partialSums;
+  int64_t whole = length / atOnce * atOnce;
 
   // Accumulator (part * queries + query) * keys + key. Part by part, so that on narrow vectors the query's vectors of
   // one part need not outlive it.
@@ -73,11 +76,10 @@ Values msa::cpu::partialProducts(KernelBuilder &k, DotTile tile, Value matrix, A
     for (int64_t byte = 0; ahead && byte < aheadRows * count * elementBytes; byte += cacheLine)
       LLVM::Prefetch::create(b, k.getLoc(), offsetPointer(k, ahead, k.mul(j, aheadRows * elementBytes), byte),
                              /*rw=*/0, /*hint=*/2, /*cache=*/1);
-    for (int64_t part = 0; part < parts; ++part) {
-      int64_t active = std::min(count - part * lanes, lanes);
-      if (active <= 0)
-        continue;
-      Value offset = k.add(j, part * lanes);
+    SmallVector<Value> pairs(tile.keys); // the vector at hand of each key, and the next
+    for (int64_t number = 0; number * lanes < count; ++number) {
+      int64_t part = number % parts, active = std::min(count - number * lanes, lanes);
+      Value offset = k.add(j, number * lanes);
       Values rows;
       for (int64_t q = 0; q < tile.queries; ++q) {
         Values indices = query[q];
@@ -85,9 +87,16 @@ Values msa::cpu::partialProducts(KernelBuilder &k, DotTile tile, Value matrix, A
         rows.push_back(k.loadVector(matrix, indices, active < lanes ? k.mask(k.index(active)) : Value()));
       }
       for (int64_t c = 0; c < tile.keys; ++c) {
-        Value address = offsetPointer(k, key[c], k.mul(j, elementBytes), part * lanes * elementBytes);
-        Value stored = loadElements(k, address, element, lanes, active);
-        Value row = isa<Float8E4M3FNType>(element) ? k.toScaledF32(stored) : k.toF32(stored);
+        Value address = offsetPointer(k, key[c], k.mul(j, elementBytes), number * lanes * elementBytes);
+        Value row;
+        if (!small) {
+          row = k.toF32(loadElements(k, address, element, lanes, active));
+        } else {
+          if (number % 2 == 0)
+            pairs[c] = k.toScaledF32(loadElements(k, address, element, 2 * lanes, count - number * lanes));
+          row = vector::ExtractStridedSliceOp::create(b, k.getLoc(), pairs[c], ArrayRef<int64_t>{number % 2 * lanes}, ArrayRef<int64_t>{lanes},
+                                                      ArrayRef<int64_t>{1});
+        }
         for (int64_t q = 0; q < tile.queries; ++q) {
           Value &sum = sums[(part * tile.queries + q) * tile.keys + c];
           sum = k.fma(rows[q], row, sum);
@@ -99,8 +108,8 @@ Values msa::cpu::partialProducts(KernelBuilder &k, DotTile tile, Value matrix, A
 
   Values sums(parts * products, k.zero());
   if (whole)
-    sums = k.forLoop(k.index(0), k.index(whole), partialSums, sums,
-                     [&](Value j, ValueRange carried) { return step(j, partialSums, Values(carried)); });
+    sums = k.forLoop(k.index(0), k.index(whole), atOnce, sums,
+                     [&](Value j, ValueRange carried) { return step(j, atOnce, Values(carried)); });
   if (whole < length)
     sums = step(k.index(whole), length - whole, sums);
 

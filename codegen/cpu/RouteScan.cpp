@@ -227,7 +227,7 @@ Value RouteScan::loadAddress(Value row) {
 /// Keys of one byte as f32, 2^-8 of what they are: once, for many tokens. Meanwhile the next keys come to the second-level cache.
 RouteScan::Keys RouteScan::widen(Keys key) {
   OpBuilder &b = k.getBuilder();
-  int64_t row = op.getRow(), whole = row / k.lanes() * k.lanes(), next = key.rows.size() * keys.rowBytes();
+  int64_t row = op.getRow(), atOnce = 2 * k.lanes(), whole = row / atOnce * atOnce, next = key.rows.size() * keys.rowBytes();
   Keys wide{{}, b.getF32Type()};
   Value index = memref::ExtractAlignedPointerAsIndexOp::create(b, k.getLoc(), rowKeys);
   Value address = arith::IndexCastOp::create(b, k.getLoc(), b.getI64Type(), index);
@@ -235,12 +235,13 @@ RouteScan::Keys RouteScan::widen(Keys key) {
   for (auto [i, from] : llvm::enumerate(key.rows)) {
     Value number = k.index(i);
     auto convert = [&](Value offset, int64_t active) {
-      Value stored = loadElements(k, offsetPointer(k, from, offset), key.element, k.lanes(), active);
-      k.storeRawVector(k.toScaledF32(stored), rowKeys, {number, offset});
+      Value pair = k.toScaledF32(loadElements(k, offsetPointer(k, from, offset), key.element, atOnce, active));
+      for (int64_t half = 0; half < std::min(active, atOnce); half += k.lanes())
+        k.storeRawVector(slice(pair, half, k.lanes()), rowKeys, {number, k.add(offset, half)});
     };
     for (int64_t byte = 0; byte < row; byte += 64)
       LLVM::Prefetch::create(b, k.getLoc(), offsetPointer(k, from, {}, next + byte), /*rw=*/0, /*hint=*/2, /*cache=*/1);
-    k.forLoop(k.index(0), k.index(whole), k.lanes(), [&](Value offset) { convert(offset, k.lanes()); });
+    k.forLoop(k.index(0), k.index(whole), atOnce, [&](Value offset) { convert(offset, atOnce); });
     if (whole < row)
       convert(k.index(whole), row - whole); // the padding takes the rest
     wide.rows.push_back(offsetPointer(k, base, {}, int64_t(i) * msa::kernel::paddedRow(row) * 4));
