@@ -59,19 +59,19 @@ class Table(unittest.TestCase):
         self.assertRegex(text, r"\| route.x \| .* \| 1,000.0 \| 500.0 \| 50 % \| .* \| 2,000.0 \| 2.00 \|")
         self.assertRegex(text, r"\| gemm.x \| m=4096 \| 100.0 \| 500.0 \| 500 % \| .* \| - \| - \|")
         self.assertIn("| PyTorch: cuBLAS | 4096 | not timed: PyTorch 2 finds no CUDA device |", text)
-        self.assertIn("not timed: no row for route, gather of keys and of values, attention", text)
+        self.assertIn("not timed: the kit has no layer", text)
 
     def test_a_layer_stands_beside_dense_attention(self):
-        self.put("time.jsonl", [
-            self.ours("route", {"tokens": 1024, "chunks": 15625}, 1e-4, row=1024),
-            self.ours("gather", {"rows": 1024, "field": 15625}, 1e-5, row=1024),
-            self.ours("attend", {"queries": 1024, "keys": 2048, "documents": 0}, 2e-4, heads=32, kv_heads=8, head_dim=128),
-            self.ours("attend", {"queries": 1024, "keys": 1 << 20, "documents": 0}, 2e-2, heads=32, kv_heads=8, head_dim=128),
-        ])
+        self.put("time.jsonl", [self.ours("attend", {"queries": 1024, "keys": 1 << 20, "documents": 0}, 2e-2, heads=32, kv_heads=8, head_dim=128)])
         self.put("peers.jsonl", [{"peer": "SDPA", "key": "attend 1024 1048576", "shape": "1M", "seconds": 3.2e-2}])
+        for number, factor in enumerate((1, 3, 1)):
+            events = [("dispatch", "route_scan_1x1024", 100), ("dispatch", "route_merge", 20), ("dispatch", "gather", 5), ("dispatch", "gather", 5), ("copy", "copy", 10),
+                      ("dispatch", "attention_32x8x128", 180), ("alloc", "alloc", 99), ("run", "run", 999)]
+            with open(os.path.join(self.folder.name, f"layer-{number}.json"), "w", encoding="utf-8") as f:
+                json.dump({"traceEvents": [{"cat": c, "name": n, "dur": factor * d} for c, n, d in events]}, f)
         code, text = self.timed()
         self.assertEqual(code, 0)
-        self.assertRegex(text, r"\| MSA layer.* \| 320.0 \| - \| - \| .* \| 32,000.0 \| 100.0 \|")
+        self.assertRegex(text, r"\| MSA layer.* \| 320.0 \| - \| - \| attention 180.0, route 120.0, .* \| 32,000.0 \| 100.0 \|")
         self.assertRegex(text, r"keys=1048576 documents=0 \| 20,000.0 .* \| 32,000.0 \| 1.60 \|")
 
     def test_smoke_says_that_times_mean_nothing(self):
