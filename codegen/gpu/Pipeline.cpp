@@ -36,9 +36,17 @@ void msa::gpu::arriveIf(KernelBuilder &k, Expr condition, Expr barrier) {
         {barrier.value(), k.toI32(condition).value()}, Effect::Memory);
 }
 
-void msa::gpu::wait(KernelBuilder &k, Expr barrier, Expr parity) {
-  k.ptx("{\n.reg .pred p;\nretry:\nmbarrier.try_wait.parity.shared.b64 p, [$0], $1;\n@!p bra retry;\n}", {},
+void msa::gpu::wait(KernelBuilder &k, Expr barrier, Expr parity, bool ofCluster) {
+  StringRef where = ofCluster ? ".acquire.cluster.shared::cta" : ".shared";
+  k.ptx(("{\n.reg .pred p;\nretry:\nmbarrier.try_wait.parity" + where + ".b64 p, [$0], $1;\n@!p bra retry;\n}").str(), {},
         {barrier.value(), parity.value()}, Effect::Memory);
+}
+
+/// Lane i arrives in CTA i of the cluster, where `condition` holds.
+static void arriveInAll(KernelBuilder &k, unsigned cluster, Expr condition, Expr barrier) {
+  Expr there = k.clusterAddress(barrier, k.min(k.lane(), k.constant(cluster - 1)));
+  k.ptx("{\n.reg .pred p;\nsetp.ne.b32 p, $1, 0;\n@p mbarrier.arrive.release.cluster.shared::cluster.b64 _, [$0];\n}", {},
+        {there.value(), k.toI32(condition & (k.lane() < k.constant(cluster))).value()}, Effect::Memory);
 }
 
 //===--- Rings. ---===//
@@ -65,9 +73,9 @@ static int64_t stageStride(ArrayRef<int64_t> parts, SmallVectorImpl<int64_t> &of
   return at;
 }
 
-Ring::Ring(KernelBuilder &k, unsigned stages, ArrayRef<int64_t> parts, unsigned consumerWarps)
-    : k(&k), stageCount(stages), stride(stageStride(parts, offsets)), slab(k.shared(stride * stages, 1024)), fullBarriers(k, stages, 1),
-      emptyBarriers(k, stages, consumerWarps) {
+Ring::Ring(KernelBuilder &k, unsigned stages, ArrayRef<int64_t> parts, unsigned consumerWarps, bool together)
+    : k(&k), stageCount(stages), cluster(together ? k.getSignature().cluster : 1), stride(stageStride(parts, offsets)), slab(k.shared(stride * stages, 1024)), fullBarriers(k, stages, 1),
+      emptyBarriers(k, stages, consumerWarps * cluster) {
   for (int64_t bytes : parts)
     announced += bytes;
 }
@@ -76,13 +84,21 @@ Cursor Ring::begin() const { return {k->constant(0), k->constant(0), stageCount}
 void Ring::acquire(const Cursor &at) const { acquire(at, k->constant(announced)); }
 
 void Ring::acquire(const Cursor &at, Expr bytes) const {
-  msa::gpu::wait(*k, empty(at), at.parity ^ 1);
+  msa::gpu::wait(*k, empty(at), at.parity ^ 1, cluster > 1);
   arriveExpect(*k, full(at), bytes);
 }
 
 void Ring::wait(const Cursor &at) const { msa::gpu::wait(*k, full(at), at.parity); }
-void Ring::release(const Cursor &at) const { arriveIf(*k, k->lane() == 0, empty(at)); }
-void Ring::releaseIf(Expr condition, const Cursor &at) const { arriveIf(*k, (k->lane() == 0) & condition, empty(at)); }
+void Ring::release(const Cursor &at) const {
+  if (cluster > 1)
+    return arriveInAll(*k, cluster, k->constant(1) == 1, empty(at));
+  arriveIf(*k, k->lane() == 0, empty(at));
+}
+void Ring::releaseIf(Expr condition, const Cursor &at) const {
+  if (cluster > 1)
+    return arriveInAll(*k, cluster, condition, empty(at));
+  arriveIf(*k, (k->lane() == 0) & condition, empty(at));
+}
 Expr Ring::part(const Cursor &at, unsigned index) const { return k->sharedAddress(slab) + at.stage * stride + offsets[index]; }
 
 void Ring::init() const {
@@ -140,6 +156,16 @@ void msa::gpu::loadTile(KernelBuilder &k, Expr shared, Value map, ArrayRef<Expr>
   text = "cp.async.bulk.tensor." + rank + "d.shared::cluster.global.mbarrier::complete_tx::bytes" + (hint.empty() ? "" : ".L2::cache_hint") +
          " [$0], [$1, " + list + "], [$2]" + hint + ";";
   k.ptx(text, {}, operands, Effect::Memory);
+}
+
+void msa::gpu::loadTileToAll(KernelBuilder &k, Expr shared, Value map, ArrayRef<Expr> coordinates, Expr barrier) {
+  Value mask = arith::ConstantIntOp::create(k.getBuilder(), k.getLoc(), k.getBuilder().getI16Type(), (1 << k.getSignature().cluster) - 1);
+  SmallVector<Value> operands = {shared.value(), map, barrier.value(), mask};
+  for (Expr c : coordinates)
+    operands.push_back(c);
+  std::string rank = std::to_string(coordinates.size()), list = operandList(4, coordinates.size());
+  k.ptx("cp.async.bulk.tensor." + rank + "d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [$0], [$1, " + list + "], [$2], $3;",
+        {}, operands, Effect::Memory);
 }
 
 void msa::gpu::storeTile(KernelBuilder &k, Value map, ArrayRef<Expr> coordinates, Expr shared) {

@@ -11,6 +11,9 @@
 //   producer (one thread)   ring.acquire(at); loadTile(...ring.part(at, 0)..., ring.full(at)); ...; at.advance();
 //   consumer (whole warps)  ring.wait(at); ... ring.part(at, 0) ...; ring.release(at); at.advance();
 //
+// The rings of a cluster's CTAs go round together where a copy goes to all of them: consumers then release a stage in every CTA, and a producer
+// waits for all of them. Nobody leaves the kernel before the others are through (clusterSync).
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef MSA_CODEGEN_GPU_PIPELINE_H
@@ -42,8 +45,8 @@ void arriveExpect(KernelBuilder &k, Expr barrier, Expr bytes);
 void arrive(KernelBuilder &k, Expr barrier);
 /// Arrives where `condition` (i1) holds, without a branch.
 void arriveIf(KernelBuilder &k, Expr condition, Expr barrier);
-/// Waits until the phase of that parity (i32, 0 or 1) is complete. What was written before is seen after it.
-void wait(KernelBuilder &k, Expr barrier, Expr parity);
+/// Waits until the phase of that parity (i32, 0 or 1) is complete. What was written before is seen after it: by threads of the CTA, or of the cluster.
+void wait(KernelBuilder &k, Expr barrier, Expr parity, bool ofCluster = false);
 void fenceBarrierInit(KernelBuilder &k);
 
 /// Where someone stands in a ring.
@@ -63,8 +66,9 @@ struct Cursor {
 
 class Ring {
 public:
-  /// `parts`: bytes of each part of a stage; every part of every stage is 1024-byte aligned. `consumerWarps`: warps that release a stage.
-  Ring(KernelBuilder &k, unsigned stages, llvm::ArrayRef<int64_t> parts, unsigned consumerWarps);
+  /// `parts`: bytes of each part of a stage; every part of every stage is 1024-byte aligned. `consumerWarps`: warps of a CTA that release a stage.
+  /// `together`: the cluster's rings go round together.
+  Ring(KernelBuilder &k, unsigned stages, llvm::ArrayRef<int64_t> parts, unsigned consumerWarps, bool together = false);
 
   Cursor begin() const;
   unsigned stages() const { return stageCount; }
@@ -87,7 +91,7 @@ public:
 
 private:
   KernelBuilder *k;
-  unsigned stageCount;
+  unsigned stageCount, cluster;
   llvm::SmallVector<int64_t> offsets; ///< of parts in a stage
   int64_t stride = 0, announced = 0;
   Slab slab;
@@ -105,6 +109,8 @@ enum class CachePolicy { Normal, EvictFirst, EvictLast };
 /// Global to shared: the box of tensor map `map` at `coordinates` (innermost first). Completes `box bytes` of `barrier`, also outside the tensor.
 void loadTile(KernelBuilder &k, Expr shared, mlir::Value map, llvm::ArrayRef<Expr> coordinates, Expr barrier,
               CachePolicy policy = CachePolicy::Normal);
+/// The same, to these addresses in every CTA of the cluster.
+void loadTileToAll(KernelBuilder &k, Expr shared, mlir::Value map, llvm::ArrayRef<Expr> coordinates, Expr barrier);
 /// Shared to global; nothing is written outside the tensor. Preceded by fenceProxyAsync in the writers and a barrier; belongs to the bulk group.
 void storeTile(KernelBuilder &k, mlir::Value map, llvm::ArrayRef<Expr> coordinates, Expr shared);
 /// A contiguous range; `bytes` a multiple of 16.

@@ -16,20 +16,28 @@ TensorElement msa::gpu::tensorElement(Type element) {
 Term msa::gpu::gemmTiles(const GemmProblem &problem, const GemmInstance &instance) {
   // rows * r / d blocks of `rows` each; a term rounds up once, so the divisor grows.
   Term tiles = problem.rows;
-  tiles.divisor *= instance.rows;
-  tiles.multiplier = (problem.n + instance.columns - 1) / instance.columns;
+  tiles.divisor *= instance.rows * instance.cluster;
+  tiles.multiplier = (problem.n + instance.columns - 1) / instance.columns * instance.cluster;
   return tiles;
 }
 
 void msa::gpu::forGemmTiles(KernelBuilder &k, Expr rows, const GemmProblem &problem, const GemmInstance &instance, State state,
                             function_ref<void(Expr, Expr)> body) {
-  constexpr int64_t groupHeight = 16;
-  int64_t columnBlocks = (problem.n + instance.columns - 1) / instance.columns;
-  Expr rowBlocks = k.ceilDiv(rows, instance.rows);
-  k.forTiles(rowBlocks * columnBlocks, state, [&](Expr tile) {
+  // Blocks of a cluster's rows.
+  unsigned cluster = instance.cluster, blockRows = instance.rows * cluster;
+  int64_t groupHeight = 16 / cluster, columnBlocks = (problem.n + instance.columns - 1) / instance.columns;
+  Expr rowBlocks = k.ceilDiv(rows, blockRows), number = k.block(), count = k.grid();
+  if (cluster > 1) {
+    number = number / cluster;
+    count = count / cluster;
+  }
+  k.forLoop(number, rowBlocks * columnBlocks, count, state, [&](Expr tile) {
     Expr group = tile / (groupHeight * columnBlocks), rest = tile % (groupHeight * columnBlocks);
     Expr height = k.min(rowBlocks - group * groupHeight, k.constant(groupHeight));
-    body((group * groupHeight + rest % height) * instance.rows, rest / height * instance.columns);
+    Expr row = (group * groupHeight + rest % height) * blockRows;
+    if (cluster > 1)
+      row = row + k.clusterRank() * instance.rows;
+    body(row, rest / height * instance.columns);
   });
 }
 
@@ -37,7 +45,8 @@ std::string GemmInstance::name() const {
   auto number = [](unsigned value) { return std::to_string(value); };
   switch (form) {
   case Form::Hopper:
-    return "hopper_" + number(rows) + "x" + number(columns) + "x" + number(depth) + "_s" + number(stages);
+    return "hopper_" + number(rows) + "x" + number(columns) + "x" + number(depth) + "_s" + number(stages) +
+           (cluster > 1 ? "_c" + number(cluster) : "");
   case Form::Ampere:
     return "ampere_" + number(rows) + "x" + number(columns) + "x" + number(depth) + "_s" + number(stages);
   case Form::Skinny:

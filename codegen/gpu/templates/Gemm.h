@@ -44,8 +44,9 @@ struct GemmInstance {
   unsigned depth = 64;                ///< of K, a stage (Skinny: a CTA's slice is a multiple of it)
   unsigned stages = 4;                ///< Skinny: loads of 16 bytes in flight a lane
   unsigned split = 1;                 ///< Skinny: CTAs that share a tile's K, one cluster on sm_90
+  unsigned cluster = 1;               ///< Hopper: CTAs of a cluster, whose tiles lie below each other and share their slabs of rhs
 
-  /// "hopper_128x256x64_s4"
+  /// "hopper_128x256x64_s4_c2"
   std::string name() const;
 };
 
@@ -75,7 +76,7 @@ TensorElement tensorElement(mlir::Type element);
 /// Tiles of an instance: grid.x.
 Term gemmTiles(const GemmProblem &problem, const GemmInstance &instance);
 /// Runs `body` for this CTA's tiles with each one's first row and column. Tiles go down a group of blocks of rows before they go right, so that CTAs that
-/// run at one time share panels of weights and rows of lhs in L2.
+/// run at one time share panels of weights and rows of lhs in L2. CTAs of a cluster go together; a tile may then begin behind the last row.
 void forGemmTiles(KernelBuilder &k, Expr rows, const GemmProblem &problem, const GemmInstance &instance, State state,
                   llvm::function_ref<void(Expr row, Expr column)> body);
 

@@ -13,7 +13,8 @@
 //
 // One group of wgmma stays in flight over the loop's edge, so that the tensor cores have the next one queued: a stage is released when
 // the next stage's group was issued. Weights come as their panels, N-major with a 32-byte swizzle: a box of `columns / 16` panels lands as
-// one operand. f8E4M3FN sums lose bits inside the tensor core, and are added to f32 registers every 128 of K.
+// one operand. CTAs of a cluster compute tiles below each other, for which slabs of rhs are the same: each loads its share of them into all, so that L2
+// gives them once a cluster. f8E4M3FN sums lose bits inside the tensor core, and are added to f32 registers every 128 of K.
 //
 //===----------------------------------------------------------------------===//
 
@@ -33,7 +34,7 @@ public:
         lhs{Major::K, instance.rows, instance.depth, bytes, 128},
         rhs(bytes == 2 ? SharedMatrix{Major::MN, instance.columns, instance.depth, bytes, 32}
                        : SharedMatrix{Major::K, instance.columns, instance.depth, bytes, 128}),
-        consumers(instance.rows / 64), ring(k, instance.stages, {lhs.bytes(), rhs.bytes()}, 4 * consumers) {}
+        consumers(instance.rows / 64), ring(k, instance.stages, {lhs.bytes(), rhs.bytes()}, 4 * consumers, /*together=*/true) {}
 
   void emit() {
     rows = k.toI32(k.evaluate(problem.rows));
@@ -42,6 +43,8 @@ public:
     bool giveRegisters = consumers == 2;
     k.roles({{1, giveRegisters ? 40u : 0u, [&](Expr) { k.ifThen(k.thread() == 0, [&] { produce(); }); }},
              {consumers, giveRegisters ? 232u : 0u, [&](Expr warpgroup) { consume(warpgroup); }}});
+    if (instance.cluster > 1)
+      k.clusterSync(); // others may still copy into this CTA, or release its stages
   }
 
 private:
@@ -52,13 +55,26 @@ private:
         Expr depth = slab * instance.depth;
         ring.acquire(at);
         loadTile(k, ring.part(at, 0), k.tensorMap(0), {depth, row}, ring.full(at));
-        if (rhs.major == Major::MN)
-          loadTile(k, ring.part(at, 1), k.tensorMap(1), {k.constant(0), depth, column / 16}, ring.full(at));
-        else
-          loadTile(k, ring.part(at, 1), k.tensorMap(1), {depth, column}, ring.full(at));
+        loadShare(at, depth, column);
         at.advance();
       });
     });
+  }
+
+  /// The CTA's share of a slab of rhs.
+  void loadShare(const Cursor &at, Expr depth, Expr column) {
+    Expr to = ring.part(at, 1);
+    if (instance.cluster > 1) {
+      to = to + k.clusterRank() * static_cast<int>(rhs.bytes() / instance.cluster);
+      column = column + k.clusterRank() * static_cast<int>(instance.columns / instance.cluster);
+    }
+    SmallVector<Expr> box = {depth, column};
+    if (rhs.major == Major::MN)
+      box = {k.constant(0), depth, column / 16};
+    if (instance.cluster > 1)
+      loadTileToAll(k, to, k.tensorMap(1), box, ring.full(at));
+    else
+      loadTile(k, to, k.tensorMap(1), box, ring.full(at));
   }
 
   void consume(Expr warpgroup) {
@@ -132,7 +148,8 @@ llvm::Expected<Launch> msa::gpu::emitGemmHopper(ModuleOp module, StringRef symbo
                                                 const GPUTarget &target) {
   unsigned threads = 128 * (1 + instance.rows / 64);
   KernelBuilder k(module, symbol, target,
-                  {.buffers = problem.buffers, .scalars = problem.scalars, .tensorMaps = 2, .threads = threads}, module.getLoc());
+                  {.buffers = problem.buffers, .scalars = problem.scalars, .tensorMaps = 2, .threads = threads, .cluster = instance.cluster},
+                  module.getLoc());
   GemmHopper(k, problem, instance).emit();
   llvm::Expected<int64_t> shared = k.finish();
   if (!shared)
@@ -143,6 +160,7 @@ llvm::Expected<Launch> msa::gpu::emitGemmHopper(ModuleOp module, StringRef symbo
   launch.grid[0] = gemmTiles(problem, instance);
   launch.persistent = 1;
   launch.block = threads;
+  launch.cluster = instance.cluster;
   launch.dynamicShared = *shared;
   int64_t size = problem.element.getIntOrFloatBitWidth() / 8;
   TensorElement element = tensorElement(problem.element);
@@ -151,9 +169,9 @@ llvm::Expected<Launch> msa::gpu::emitGemmHopper(ModuleOp module, StringRef symbo
   int64_t panels = (problem.n + 15) / 16;
   if (size == 2)
     launch.tensorMaps.push_back({problem.rhs, element, {Term::constant(16), Term::constant(problem.k), Term::constant(panels)},
-                                 {Term::constant(32), Term::constant(problem.k * 32)}, {16, instance.depth, instance.columns / 16}, 32});
+                                 {Term::constant(32), Term::constant(problem.k * 32)}, {16, instance.depth, instance.columns / 16 / instance.cluster}, 32});
   else
     launch.tensorMaps.push_back({problem.rhs, element, {Term::constant(problem.k), Term::constant(panels * 16)}, {Term::constant(problem.k)},
-                                 {instance.depth, instance.columns}, 128});
+                                 {instance.depth, instance.columns / instance.cluster}, 128});
   return launch;
 }

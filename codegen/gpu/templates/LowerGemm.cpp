@@ -17,6 +17,8 @@ static llvm::Error notServed(const llvm::Twine &reason) { return llvm::createStr
 
 /// Of an H100; others have about as many or fewer.
 static constexpr int64_t multiprocessors = 132;
+/// Fewer rows than these are not many tiles below each other.
+static constexpr int64_t fewRows = 1024;
 
 static bool isE4M3(Type type) { return isa<Float8E4M3FNType>(type); }
 
@@ -55,7 +57,10 @@ llvm::Expected<std::vector<GemmChoice>> msa::gpu::pickGemm(const GemmProblem &pr
   } else if (target.sm >= 90) {
     choices.push_back({65, {Form::Hopper, 64, 128, 64, 8}});
     choices.push_back({rowsFor(2 * multiprocessors, 256), {Form::Hopper, 128, 128, 64, 6}});
-    choices.push_back({0, {Form::Hopper, 128, 256, 64, 4}});
+    // Pairs of tiles below each other waste one where the last has no partner: little of many.
+    if (choices.back().below < fewRows)
+      choices.push_back({fewRows, {Form::Hopper, 128, 256, 64, 4}});
+    choices.push_back({0, {Form::Hopper, 128, 256, 64, 4, 1, 2}});
   } else {
     choices.push_back({rowsFor(multiprocessors, 128), {Form::Ampere, 64, 64, 64, 4}});
     choices.push_back({0, {Form::Ampere, 128, 128, 32, 4}});
@@ -216,6 +221,7 @@ Instance makeInstance(GPUTarget target, Type element, Type result, const GemmIns
                                 {"depth", instance.depth},
                                 {"stages", instance.stages},
                                 {"split", instance.split},
+                                {"cluster", instance.cluster},
                                 {"element", show(element)},
                                 {"result", show(result)},
                                 {"n", n},
@@ -251,7 +257,8 @@ void msa::gpu::addGemmInstances(MLIRContext &context, std::vector<Instance> &ins
     instances.push_back(makeInstance(target, element, result, instance, n, k, kind));
   };
   for (Type type : {bf16, f16}) {
-    add(hopper, type, f32, {Form::Hopper, 128, 256, 64, 4}, 512, 640, None);
+    add(hopper, type, f32, {Form::Hopper, 128, 256, 64, 4, 1, 2}, 512, 640, None);
+    add(hopper, type, type, {Form::Hopper, 128, 256, 64, 4, 1, 2}, 328, 352, SwiGLU);
     add(hopper, type, f32, {Form::Hopper, 128, 256, 64, 4}, 304, 352, Bias);
     add(hopper, type, type, {Form::Hopper, 128, 256, 64, 4}, 328, 600, SwiGLU);
     add(hopper, type, f32, {Form::Hopper, 128, 128, 64, 6}, 256, 832, Residual);

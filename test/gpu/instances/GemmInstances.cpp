@@ -72,6 +72,7 @@ void add(std::vector<Entry> &entries, int sm, llvm::StringRef element, llvm::Str
                       {"depth", instance.depth},
                       {"stages", instance.stages},
                       {"split", instance.split},
+                      {"cluster", instance.cluster},
                       {"buffers", 3 + extra},
                       {"scalars", 1},
                       {"rows_scalar", 0},
@@ -103,11 +104,11 @@ void add(std::vector<Entry> &entries, int sm, llvm::StringRef element, llvm::Str
 
 void addGemm(std::vector<Entry> &entries) {
   using Form = GemmInstance::Form;
-  GemmInstance large{Form::Hopper, 128, 256, 64, 4, 1}, square{Form::Hopper, 128, 128, 64, 4, 1}, low{Form::Hopper, 64, 128, 64, 4, 1};
+  GemmInstance large{Form::Hopper, 128, 256, 64, 4, 1, 2}, alone{Form::Hopper, 128, 256, 64, 4, 1}, square{Form::Hopper, 128, 128, 64, 4, 1}, low{Form::Hopper, 64, 128, 64, 4, 1};
   add(entries, 90, "bf16", "bf16", large, 512, 640);
-  add(entries, 90, "bf16", "f32", large, 304, 352, Tail::Bias);
-  add(entries, 90, "bf16", "bf16", large, 256, 640, Tail::Swiglu);
-  add(entries, 90, "f16", "f16", large, 256, 640, Tail::Residual);
+  add(entries, 90, "bf16", "bf16", large, 400, 352, Tail::Swiglu);
+  add(entries, 90, "bf16", "f32", alone, 304, 352, Tail::Bias);
+  add(entries, 90, "f16", "f16", alone, 256, 640, Tail::Residual);
   add(entries, 90, "bf16", "bf16", square, 256, 640, Tail::Silu);
   add(entries, 90, "f16", "f32", square, 176, 224);
   add(entries, 90, "bf16", "bf16", low, 256, 640, Tail::Residual);
@@ -132,7 +133,7 @@ void addGemm(std::vector<Entry> &entries) {
 
 void addTimedGemm(std::vector<Entry> &entries) {
   using Form = GemmInstance::Form;
-  add(entries, 90, "bf16", "bf16", {Form::Hopper, 128, 256, 64, 4, 1}, 4096, 4096);
+  add(entries, 90, "bf16", "bf16", {Form::Hopper, 128, 256, 64, 4, 1, 2}, 4096, 4096);
   add(entries, 90, "f8E4M3FN", "bf16", {Form::Hopper, 128, 128, 128, 4, 1}, 4096, 4096);
   add(entries, 90, "bf16", "bf16", {Form::Skinny, 16, 64, 16, 4, 2}, 4096, 4096);
   add(entries, 80, "bf16", "bf16", {Form::Ampere, 128, 128, 32, 4, 1}, 4096, 4096);

@@ -64,7 +64,7 @@ def _gemm(report, machine):
     wanted = math.ceil(m / p["rows"]) * math.ceil(n / p["columns"])
     busiest = {c: v * _busiest(wanted, launch, machine) for c, v in cycles.items()}
     best = report["sm"] == 90 and p["rows"] * p["columns"] >= 128 * 256 and bits == 16 and shape["n"] % p["columns"] == 0 and p.get("epilogue") == "none"
-    yield _entry(f"{m} x {n} x {k}", machine, launch, busiest, (m * k + k * n) * size + m * n * result, wanted * (p["rows"] + p["columns"]) * k * size,
+    yield _entry(f"{m} x {n} x {k}", machine, launch, busiest, (m * k + k * n) * size + m * n * result, wanted * (p["rows"] + p["columns"] / p["cluster"]) * k * size,
                  2 * m * n * k, bits, (0.80, 0.97) if best else None)
 
 
