@@ -6,7 +6,8 @@
 The model with its own keys runs on the processor. Checked of the artifact with small keys, on the device:
   - encode gives the keys of the other artifact, quantised as docs/design/0003-small-routing-keys.md says (byte for byte on the processor; on a GPU, whose
     sums come in another order, within the error that is stated there), and everything else as it was (on a GPU, within 1e-4);
-  - prefill's routing over them is the other artifact's routing over the keys that they stand for: the same documents, scores within 1e-5;
+  - prefill's routing over them is the other artifact's routing over the keys that they stand for: the same documents, scores within 1e-5 (for many
+    question tokens on a GPU, within what its tensor cores lose of the query);
   - a bank of generated facts holds them in a quarter of the bytes, comes back from its file, and questions about it are answered right.
 With --device cuda, under whatever driver LD_LIBRARY_PATH leads to: in tests the stand-in made of the PTX emulator (BUILD/lib/ptxemu).
 """
@@ -95,14 +96,13 @@ class Run:
             self.require((error <= bound).all(), f"'{name}' of encode lies up to {(error / bound).max()} times its bound from the model's")
         return small
 
-    def check_route(self, config, memory):
+    def check_route(self, config, memory, tokens, tolerance):
         """Of many rows: a bank of `memory` several times over."""
         rng, times = np.random.default_rng(SEED), 1 if self.device == "cuda" else 40
         chunks = len(memory["chunk_doc"])
         documents = np.concatenate([memory["chunk_doc"] + 100 * i for i in range(times)])
-        tokens = 5
         inputs = {"ids": rng.integers(0, config["vocab_size"], tokens), "pos": np.arange(tokens) + config["first_position"],
-                  "query_mask": np.array([True, True, False, True, True]), "chunk_doc": documents}
+                  "query_mask": np.arange(tokens) % 5 != 2, "chunk_doc": documents}
         for layer in range(config["layers"]):
             for kind in "kv":
                 inputs[f"prefix_{kind}.{layer}"] = np.zeros((0, config["kv_heads"], config["head_dim"]), np.float32)
@@ -118,9 +118,11 @@ class Run:
         found, expected = self.invoke("e4m3", "prefill", small), self.invoke("model", "prefill", plain)
         for layer in config["router_layers"]:
             docs, scores = f"docs.{layer}", f"scores.{layer}"
-            self.require(np.array_equal(found[docs], expected[docs]), f"layer {layer} routes to {found[docs]}, by the same keys in f32 to {expected[docs]}")
-            error = np.abs(found[scores] - expected[scores]).max()
-            self.require(error <= 1e-5, f"scores of layer {layer} differ by {error} from those by the same keys in f32")
+            same = np.array_equal(found[docs], expected[docs])
+            self.require(same, f"{tokens} tokens, layer {layer}: routes to {found[docs]}, by the same keys in f32 to {expected[docs]}")
+            error = np.abs(found[scores] - expected[scores]).max() if same else 0
+            print(f"{tokens} tokens, layer {layer}: scores within {error:.1e} of those by the same keys in f32")
+            self.require(error <= tolerance, f"{tokens} tokens, layer {layer}: scores differ by {error} from those by the same keys in f32")
 
     def check_answers(self):
         given = self.given
@@ -164,7 +166,11 @@ def main():
         run.compile()
         with open(os.path.join(work, "model", "msa.json"), encoding="utf-8") as file:
             config = json.load(file)
-        run.check_route(config, run.check_encode(config))
+        memory = run.check_encode(config)
+        run.check_route(config, memory, 5, 1e-5)
+        # On a GPU many tokens go to fp8 tensor cores in two parts: 2^-9 of an element of the query is lost at most (codegen/gpu/templates/Route.h), so as
+        # much of a product of a query of norm 1 with a key of norm 2 at most. The seed's documents are further apart.
+        run.check_route(config, memory, 24, 2 * 2**-9 if given.device == "cuda" else 1e-5)
         run.check_answers()
     return 1 if run.failures else 0
 
