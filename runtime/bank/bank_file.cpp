@@ -324,7 +324,7 @@ Status readFields(Reader &reader, const FileHeader &header, const msa_bank &bank
     uint32_t ownType = hasOwnType(bank, field) ? 1 + uint32_t(field.stored) : 0;
     if (std::memcmp(in.name, field.name, sizeof in.name) != 0 || in.rowRank != field.rowRank || in.ownType != ownType ||
         std::memcmp(in.rowShape, field.rowShape, sizeof in.rowShape) != 0)
-      return failure(MSA_INVALID_ARGUMENT, "the bank in '%s' has another layout than the artifact: field %u is not '%s' with the same row; "
+      return failure(MSA_INVALID_ARGUMENT, "the bank in '%s' has another layout than the artifact: field %u is not '%s' with the same row and type; "
                                            "use the artifact that it was made with, or make a new bank",
                      directory, f, field.name);
   }

@@ -8,7 +8,8 @@ The model with its own keys runs on the processor. Checked of the artifact with 
     sums come in another order, within the error that is stated there), and everything else as it was (on a GPU, within 1e-4);
   - prefill's routing over them is the other artifact's routing over the keys that they stand for: the same documents, scores within 1e-5 (for many
     question tokens on a GPU, within what its tensor cores lose of the query);
-  - a bank of generated facts holds them in a quarter of the bytes, comes back from its file, and questions about it are answered right.
+  - a bank of generated facts holds them in a quarter of the bytes, comes back from its file, and questions about it are answered right;
+  - what cannot be done is an error that says why: keys that attention reads too, a type that does not exist, a bank of the other artifact.
 With --device cuda, under whatever driver LD_LIBRARY_PATH leads to: in tests the stand-in made of the PTX emulator (BUILD/lib/ptxemu).
 """
 import argparse
@@ -27,6 +28,7 @@ sys.path.insert(0, os.path.join(ROOT, "models"))
 from msa_models.export import export_checkpoint, quiet  # noqa: E402
 
 NEEDLE = os.path.join(ROOT, "models", "needle")
+COUPLED = os.path.join(ROOT, "test", "fixtures", "coupled-p16")  # its router shares its keys with attention
 E4M3 = ml_dtypes.float8_e4m3fn
 SEED, CHUNK = 5, 4
 # A question whose document shares no words with others': the best document is the same with either keys; of the rest nearly all.
@@ -152,6 +154,19 @@ class Run:
         print(f"{right} of {len(questions)} answers right, the best documents as with the model's own keys {best} times, {shared / wanted:.1%} of all documents")
         self.require(right == best == len(questions) and shared >= RECALL * wanted, "small routing keys find other documents")
 
+    def check_refusals(self):
+        def refused(code, part, name, *arguments):
+            done = subprocess.run([os.path.join(self.tools, name), *map(str, arguments)], capture_output=True, text=True)
+            self.require(done.returncode == code and part in done.stderr, f"{name} {' '.join(map(str, arguments))}: expected exit code {code} and '{part}', "
+                                                                        f"found {done.returncode}: {done.stderr}")
+
+        export_checkpoint(COUPLED, self.path("coupled"))
+        for option in ([], ["--check"]):
+            refused(1, "reads the routing keys 'mem_k.1' as well", "msac", *option, self.path("coupled"), "--routing-keys=e4m3", "-o", self.path("coupled.msa"))
+        refused(2, "expected --routing-keys to be model or e4m3, but got 'e5m2'", "msac", self.path("model"), "--routing-keys=e5m2", "-o", self.path("none.msa"))
+        refused(1, "field 2 is not 'mem_rk.2' with the same row and type", "msa-run", "ask", self.path("model.msa"), "--bank", self.path("e4m3.bank"), "who?")
+        refused(1, "another layout than the artifact", "msa-run", "ask", self.path("e4m3.msa"), "--bank", self.path("model.bank"), "who?")
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -172,6 +187,8 @@ def main():
         # much of a product of a query of norm 1 with a key of norm 2 at most. The seed's documents are further apart.
         run.check_route(config, memory, 24, 2 * 2**-9 if given.device == "cuda" else 1e-5)
         run.check_answers()
+        if given.device == "cpu":
+            run.check_refusals()
     return 1 if run.failures else 0
 
 
