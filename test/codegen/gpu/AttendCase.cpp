@@ -173,7 +173,7 @@ AttendProblem problemOf(const Case &subject, MLIRContext &context) {
   return problem;
 }
 
-Program::Program(const Case &subject, const AttendInstance &instance, int sm) {
+Program::Program(const Case &subject, const AttendInstance &form, int sm) {
   DialectRegistry registry;
   registerEmission(registry);
   registry.insert<arith::ArithDialect, math::MathDialect, scf::SCFDialect, LLVM::LLVMDialect, NVVM::NVVMDialect>();
@@ -186,95 +186,34 @@ Program::Program(const Case &subject, const AttendInstance &instance, int sm) {
       throw std::runtime_error(llvm::toString(expected.takeError()));
     return std::move(*expected);
   };
-  launches = check(emitAttend(*module, "attend", problemOf(subject, context), instance, target));
-  text = check(emitPTX(*module, target));
-}
-
-static int64_t evaluate(const Term &term, const std::array<int64_t, 3> &scalars) {
-  int64_t product = term.factor;
-  for (uint32_t index : term.scalars)
-    product *= scalars[index];
-  return (product + term.divisor - 1) / term.divisor * term.multiplier;
-}
-
-static ptxemu::TensorMap encode(const TensorMap &map, uint64_t address, const std::array<int64_t, 3> &scalars) {
-  std::vector<uint64_t> sizes, strides;
-  for (const Term &term : map.dims)
-    sizes.push_back(evaluate(term, scalars));
-  for (const Term &term : map.strides)
-    strides.push_back(evaluate(term, scalars));
-  std::vector<uint32_t> ones(sizes.size(), 1);
-  auto type = map.type == TensorElement::F16 ? ptxemu::TensorMapType::Float16 : ptxemu::TensorMapType::Bfloat16;
-  auto swizzle = map.swizzle == 128  ? ptxemu::TensorMapSwizzle::Bytes128
-                 : map.swizzle == 64 ? ptxemu::TensorMapSwizzle::Bytes64
-                                     : ptxemu::TensorMapSwizzle::Bytes32;
-  ptxemu::TensorMap image;
-  std::string refused = ptxemu::encodeTensorMap(image, type, sizes.size(), address, sizes.data(), strides.data(),
-                                                map.box.data(), ones.data(), 0, swizzle, 2, 0);
-  if (!refused.empty())
-    throw std::runtime_error("tensor map: " + refused);
-  return image;
+  std::vector<Launch> launches = check(emitAttend(*module, "attend", problemOf(subject, context), form, target));
+  instance = emulated::instanceOf(launches, check(emitPTX(*module, target)), target);
 }
 
 std::vector<float> Program::run(const Case &subject, const ptxemu::Options &options, unsigned processors) const {
-  auto module = ptxemu::Module::parse(text);
-  ptxemu::Memory memory;
-  std::array<int64_t, 3> scalars = {subject.batches, subject.queries, subject.keys};
-  std::array<uint64_t, BufferCount> buffers;
-  auto input = [&](const void *bytes, size_t size, const char *label) {
-    uint64_t address = memory.allocate(std::max<size_t>(size, 1), label, ptxemu::Access::Read);
-    memory.write(address, bytes, size);
-    return address;
-  };
+  cases::EmulatorDevice device(ptxemu::Module::parse(instance.ptx), options, processors);
+  cases::Arguments arguments;
+  arguments.scalars = {subject.batches, subject.queries, subject.keys};
+  std::vector<uint64_t> &buffers = arguments.data;
+  buffers.resize(BufferCount);
   auto halves = [&](const std::vector<float> &values, const char *label) {
     std::vector<uint16_t> bits;
     for (float value : values)
       bits.push_back(toHalf(subject.element, value));
-    return input(bits.data(), bits.size() * 2, label);
+    return emulated::input(device, bits.data(), bits.size() * 2, label);
   };
   buffers[Queries] = halves(subject.query, "query");
   buffers[Keys] = halves(subject.key, "key");
   buffers[Values] = halves(subject.value, "value");
-  buffers[Documents] = input(subject.documents.data(), subject.documents.size() * 8, "documents");
+  buffers[Documents] = emulated::input(device, subject.documents.data(), subject.documents.size() * 8, "documents");
   int64_t elements = subject.batches * subject.queries * subject.heads * subject.valueDim;
   int64_t width = subject.result == Type::F32 ? 4 : 2;
-  buffers[Output] = memory.allocate(elements * width, "output");
-
-  int64_t workspaceBytes = 1, tiles = 0;
-  for (const Launch &launch : launches)
-    if (launch.workspace)
-      workspaceBytes = std::max(workspaceBytes, evaluate(*launch.workspace, scalars));
-  uint64_t workspace = memory.allocate(workspaceBytes, "workspace");
-  for (const Launch &launch : launches) {
-    ptxemu::Launch call;
-    call.kernel = launch.symbol;
-    std::array<uint32_t, 3> grid;
-    for (unsigned i = 0; i < 3; ++i)
-      grid[i] = evaluate(launch.grid[i], scalars);
-    if (launch.persistent)
-      grid[0] = std::min(grid[0], launch.persistent * processors);
-    call.grid = {grid[0], grid[1], grid[2]};
-    call.block = {launch.block};
-    call.dynamicSharedBytes = launch.dynamicShared;
-    std::vector<ptxemu::TensorMap> maps;
-    for (const TensorMap &map : launch.tensorMaps)
-      maps.push_back(encode(map, buffers[map.buffer], scalars));
-    std::vector<const void *> pointers;
-    for (uint64_t &buffer : buffers)
-      pointers.push_back(&buffer);
-    for (int64_t &scalar : scalars)
-      pointers.push_back(&scalar);
-    pointers.insert(pointers.end(), {&tiles, &workspace});
-    for (ptxemu::TensorMap &map : maps)
-      pointers.push_back(&map);
-    call.parameters = module->find(launch.symbol)->packPointers(pointers);
-    ptxemu::Result result = ptxemu::launch(*module, memory, call, options);
-    if (!result.ok() || !result.warnings.empty())
-      throw std::runtime_error(launch.symbol + ":\n" + result.text());
-  }
+  buffers[Output] = emulated::output(device, elements * width, "output");
+  arguments.passed = buffers;
+  emulated::run(device, instance, arguments);
 
   std::vector<uint8_t> bytes(elements * width);
-  memory.read(bytes.data(), buffers[Output], bytes.size());
+  device.read(bytes.data(), buffers[Output], bytes.size());
   std::vector<float> results(elements);
   for (int64_t i = 0; i < elements; ++i) {
     uint16_t half;

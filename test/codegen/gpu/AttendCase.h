@@ -4,8 +4,8 @@
 
 #pragma once
 
+#include "Emulated.h"
 #include "codegen/gpu/templates/Attend.h"
-#include "ptxemu/ptxemu.h"
 #include <string>
 #include <vector>
 
@@ -46,17 +46,15 @@ Verdict judge(const Case &subject, const std::vector<float> &results);
 /// An instance, compiled.
 class Program {
 public:
-  Program(const Case &subject, const msa::gpu::AttendInstance &instance, int sm);
+  Program(const Case &subject, const msa::gpu::AttendInstance &form, int sm);
 
-  const std::string &ptx() const { return text; }
-  const std::vector<msa::gpu::Launch> &getLaunches() const { return launches; }
+  const std::string &ptx() const { return instance.ptx; }
   /// Runs it on poisoned memory. `processors` bounds the grid of persistent kernels. Throws std::runtime_error with the
   /// emulator's reports.
   std::vector<float> run(const Case &subject, const ptxemu::Options &options, unsigned processors) const;
 
 private:
-  std::string text;
-  std::vector<msa::gpu::Launch> launches;
+  cases::Instance instance;
 };
 
 /// Of a case, as the template sees it: scalars are batches, queries and keys. Types live in `context`.

@@ -3,7 +3,7 @@
 // The gemm template: every instance of the table against float64, under the emulator in each of its modes; which instance is picked; and the way from a
 // kernel.matmul.
 
-#include "GemmCase.h"
+#include "Emulated.h"
 #include "codegen/gpu/Passes.h"
 #include "codegen/gpu/templates/Gemm.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -18,7 +18,6 @@
 #include <gtest/gtest.h>
 
 using namespace msa::gpu;
-using gemm::Case;
 using Form = GemmInstance::Form;
 
 namespace {
@@ -52,15 +51,22 @@ std::vector<ptxemu::Options> everyMode() {
   return modes;
 }
 
-void expectRight(const Instance &instance, const gemm::Program &program, int64_t rows, unsigned processors, llvm::ArrayRef<ptxemu::Options> modes) {
-  Case subject(instance, rows, 7);
-  for (const ptxemu::Options &options : modes) {
-    std::vector<std::byte> result;
-    ASSERT_NO_THROW(result = subject.run(program, options, processors));
-    Case::Verdict verdict = subject.judge(result);
-    EXPECT_EQ(verdict.wrong, "") << rows << " rows";
-    EXPECT_LE(verdict.error, 1e-5) << rows << " rows";
-  }
+/// Runs a product of so many rows. \returns the result's bytes.
+std::vector<std::byte> runRight(const cases::Instance &instance, int64_t rows, unsigned processors, const ptxemu::Options &options) {
+  cases::Case subject = cases::makeGemm(instance, {{{"m", rows}}, 7, true});
+  cases::EmulatorDevice device(ptxemu::Module::parse(instance.ptx), options, processors);
+  cases::Prepared prepared(device, instance, subject);
+  cases::Verdict verdict;
+  EXPECT_EQ(prepared.run(verdict), "") << rows << " rows";
+  EXPECT_EQ(verdict.text, "") << rows << " rows";
+  for (const ptxemu::Result &result : device.results())
+    EXPECT_TRUE(result.warnings.empty()) << result.text();
+  return prepared.contents().at(instance.parameters.at("output").get<size_t>());
+}
+
+void expectRight(const cases::Instance &instance, int64_t rows, unsigned processors, llvm::ArrayRef<ptxemu::Options> modes) {
+  for (const ptxemu::Options &options : modes)
+    runRight(instance, rows, processors, options);
 }
 
 class EveryInstance : public testing::TestWithParam<size_t> {};
@@ -74,14 +80,14 @@ std::string nameOf(const testing::TestParamInfo<size_t> &info) {
 // instance, and one row.
 TEST_P(EveryInstance, AgreesWithFloat64InEveryMode) {
   const Instance &instance = table()[GetParam()];
-  gemm::Program program = gemm::compile(context(), instance);
+  cases::Instance program = emulated::compile(context(), instance);
   int64_t rows = *instance.parameters.getInteger("rows");
   if (*instance.parameters.getString("form") == "skinny") {
-    expectRight(instance, program, rows - 1, 2, everyMode());
-    expectRight(instance, program, 1, 2, everyMode()[0]);
+    expectRight(program, rows - 1, 2, everyMode());
+    expectRight(program, 1, 2, everyMode()[0]);
   } else {
-    expectRight(instance, program, 2 * rows + rows / 2 + 3, 2, everyMode());
-    expectRight(instance, program, 1, 2, everyMode()[0]);
+    expectRight(program, 2 * rows + rows / 2 + 3, 2, everyMode());
+    expectRight(program, 1, 2, everyMode()[0]);
   }
 }
 
@@ -97,29 +103,27 @@ const Instance &find(llvm::StringRef name) {
 
 TEST(Gemm, SkinnyTakesAnyNumberOfRows) {
   const Instance &instance = find("gemm.bf16.skinny_8x64_k2_s3");
-  expectRight(instance, gemm::compile(context(), instance), 19, 2, everyMode());
+  expectRight(emulated::compile(context(), instance), 19, 2, everyMode());
 }
 
 TEST(Gemm, NoRowsRunNothing) {
   for (const char *name : {"gemm.bf16.skinny_8x64_k2_s3", "gemm.bf16.hopper_128x128x64_s6", "gemm.bf16.ampere_64x64x64_s4"}) {
     bool nothing = false;
-    gemm::Program program = gemm::compile(context(), find(name));
-    for (const Term &term : program.launches[0].grid)
+    cases::Instance program = emulated::compile(context(), find(name));
+    for (const cases::Term &term : program.launches[0].grid)
       nothing |= llvm::is_contained(term.scalars, 0u);
     EXPECT_TRUE(nothing) << name;
   }
 }
 
 TEST(Gemm, ResultsDoNotDependOnTheGrid) {
-  const Instance &instance = find("gemm.bf16.hopper_128x128x64_s6");
-  gemm::Program program = gemm::compile(context(), instance);
-  Case subject(instance, 300, 7);
-  EXPECT_EQ(subject.run(program, everyMode()[0], 1), subject.run(program, everyMode()[1], 5));
+  cases::Instance program = emulated::compile(context(), find("gemm.bf16.hopper_128x128x64_s6"));
+  EXPECT_EQ(runRight(program, 300, 1, everyMode()[0]), runRight(program, 300, 5, everyMode()[1]));
 }
 
 TEST(Gemm, CompilesToTheSameText) {
   const Instance &instance = find("gemm.bf16.skinny_8x64_k2_s3");
-  EXPECT_EQ(gemm::compile(context(), instance).ptx, gemm::compile(context(), instance).ptx);
+  EXPECT_EQ(emulated::compile(context(), instance).ptx, emulated::compile(context(), instance).ptx);
 }
 
 // -- Which instance ------------------------------------------------------------------------------------------------------------------
@@ -147,7 +151,7 @@ std::string picked(const GemmProblem &problem, int sm) {
 TEST(PickGemm, FewRowsStreamAndManyFillTensorCores) {
   mlir::Builder b(&context());
   EXPECT_EQ(picked(problem(b.getBF16Type(), 2560, 2560), 90), "<9 skinny_8x64_k4_s3\n<17 skinny_16x64_k4_s2\n<33 skinny_32x64_k4_s2\n<65 hopper_64x128x64_s8\n"
-                                                              "<3456 hopper_128x128x64_s6\nhopper_128x256x64_s4\n");
+                                                              "<3456 hopper_128x128x64_s6\nhopper_128x256x64_s4_c2\n");
   EXPECT_EQ(picked(problem(b.getF16Type(), 2560, 2560), 80), "<9 skinny_8x64_k1_s3\n<17 skinny_16x64_k1_s2\n<33 skinny_32x64_k1_s2\n"
                                                              "<896 ampere_64x64x64_s4\nampere_128x128x32_s4\n");
   EXPECT_EQ(picked(problem(mlir::Float8E4M3FNType::get(&context()), 512, 512), 90), "<65 hopper_64x128x128_s8\nhopper_128x128x128_s6\n");
@@ -210,7 +214,7 @@ TEST(LowerGemm, AKernelBecomesOneCaseForEachChoice) {
     for (int64_t rows : {1, 12, 30, 40, 150}) {
       SCOPED_TRACE(std::to_string(rows) + " rows on sm_" + std::to_string(sm));
       auto taken = llvm::find_if(cases, [&](const LaunchCase &one) { return !one.scalar || rows < one.below; });
-      expectRight(like, {*ptx, taken->launches}, rows, 2, everyMode()[0]);
+      expectRight(emulated::instanceOf(like, taken->launches, *ptx), rows, 2, everyMode()[0]);
     }
   }
 }

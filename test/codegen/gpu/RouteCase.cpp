@@ -222,7 +222,7 @@ RouteProblem problemOf(const Case &subject, MLIRContext &context) {
   return problem;
 }
 
-Program::Program(const Case &subject, const RouteInstance &instance, int sm) {
+Program::Program(const Case &subject, const RouteInstance &form, int sm) {
   DialectRegistry registry;
   registerEmission(registry);
   registry.insert<arith::ArithDialect, math::MathDialect, scf::SCFDialect, LLVM::LLVMDialect, NVVM::NVVMDialect>();
@@ -235,15 +235,8 @@ Program::Program(const Case &subject, const RouteInstance &instance, int sm) {
       throw std::runtime_error(llvm::toString(expected.takeError()));
     return std::move(*expected);
   };
-  launches = check(emitRoute(*module, "route", problemOf(subject, context), instance, target));
-  text = check(emitPTX(*module, target));
-}
-
-static int64_t evaluate(const Term &term, const std::array<int64_t, 2> &scalars) {
-  int64_t product = term.factor;
-  for (uint32_t index : term.scalars)
-    product *= scalars[index];
-  return (product + term.divisor - 1) / term.divisor * term.multiplier;
+  std::vector<Launch> launches = check(emitRoute(*module, "route", problemOf(subject, context), form, target));
+  instance = emulated::instanceOf(launches, check(emitPTX(*module, target)), target);
 }
 
 template <typename T> static std::vector<uint8_t> asBytes(const std::vector<T> &values) {
@@ -267,24 +260,15 @@ static std::vector<uint8_t> stored(Key key, const std::vector<float> &values) {
 }
 
 Lists Program::run(const Case &subject, const ptxemu::Options &options, unsigned processors, ptxemu::Stats *stats) const {
-  auto module = ptxemu::Module::parse(text);
-  ptxemu::Memory memory;
-  std::array<int64_t, 2> scalars = {subject.tokens, subject.chunks()};
-  int64_t tiles = subject.tiles();
-  std::array<uint64_t, BufferCount> buffers;
-  auto input = [&](const std::vector<uint8_t> &bytes, const char *label) {
-    uint64_t address = memory.allocate(std::max<size_t>(bytes.size(), 1), label, ptxemu::Access::Read);
-    memory.write(address, bytes.data(), bytes.size());
-    return address;
-  };
-  struct Span {
-    uint64_t data;
-    int64_t first, rows;
-  };
-  uint64_t keys = input(stored(subject.key, subject.keys), "keys");
-  uint64_t span = input(asBytes(std::vector<Span>{{keys, 0, scalars[1]}}), "span");
-  bool some = scalars[1] > 0;
-  buffers[Keys] = input(asBytes(std::vector<int64_t>{some ? int64_t(span) : 0, some, scalars[1]}), "span list");
+  cases::EmulatorDevice device(ptxemu::Module::parse(instance.ptx), options, processors);
+  int64_t tiles = subject.tiles(), chunks = subject.chunks();
+  auto input = [&](const std::vector<uint8_t> &bytes, const char *label) { return emulated::input(device, bytes.data(), bytes.size(), label); };
+  cases::Arguments arguments;
+  arguments.scalars = {subject.tokens, chunks};
+  arguments.tiles = tiles;
+  std::vector<uint64_t> &buffers = arguments.data;
+  buffers.resize(BufferCount);
+  buffers[Keys] = input(stored(subject.key, subject.keys), "keys");
   buffers[Queries] = input(subject.shortQuery ? stored(subject.key, subject.query) : asBytes(subject.query), "query");
   std::vector<uint8_t> mask;
   for (int64_t t = 0; t < subject.tokens; ++t)
@@ -292,76 +276,27 @@ Lists Program::run(const Case &subject, const ptxemu::Options &options, unsigned
   buffers[Mask] = input(mask, "mask");
   buffers[Documents] = input(asBytes(subject.documents()), "documents");
   buffers[KeyScales] = input(asBytes(subject.keyScales), "key scales");
-  buffers[Scores] = memory.allocate(std::max<int64_t>(tiles * subject.keep * 4, 1), "scores");
-  buffers[Entries] = memory.allocate(std::max<int64_t>(tiles * subject.keep * 24, 1), "entries");
-  buffers[Counts] = memory.allocate(std::max<int64_t>(tiles * 8, 1), "counts");
-
-  int64_t workspaceBytes = 1;
-  for (const Launch &launch : launches)
-    if (launch.workspace)
-      workspaceBytes = std::max(workspaceBytes, evaluate(*launch.workspace, scalars));
-  uint64_t workspace = memory.allocate(workspaceBytes, "workspace");
-  for (const Launch &launch : launches) {
-    ptxemu::Launch call;
-    call.kernel = launch.symbol;
-    std::array<uint32_t, 3> grid;
-    for (unsigned i = 0; i < 3; ++i)
-      grid[i] = evaluate(launch.grid[i], scalars);
-    if (launch.persistent)
-      grid[0] = std::min(grid[0], launch.persistent * processors);
-    if (grid[0] == 0)
-      continue;
-    call.grid = {grid[0], grid[1], grid[2]};
-    call.block = {launch.block};
-    call.dynamicSharedBytes = launch.dynamicShared;
-    std::vector<ptxemu::TensorMap> maps(launch.tensorMaps.size());
-    for (auto [image, map] : llvm::zip_equal(maps, launch.tensorMaps)) {
-      std::vector<uint64_t> sizes, strides;
-      for (const Term &term : map.dims)
-        sizes.push_back(evaluate(term, scalars));
-      for (const Term &term : map.strides)
-        strides.push_back(evaluate(term, scalars));
-      std::vector<uint32_t> ones(sizes.size(), 1);
-      auto type = map.type == TensorElement::F16  ? ptxemu::TensorMapType::Float16
-                  : map.type == TensorElement::U8 ? ptxemu::TensorMapType::Uint8
-                                                  : ptxemu::TensorMapType::Bfloat16;
-      auto swizzle = map.swizzle == 128 ? ptxemu::TensorMapSwizzle::Bytes128 : ptxemu::TensorMapSwizzle::None;
-      std::string refused = ptxemu::encodeTensorMap(image, type, sizes.size(), map.buffer == Keys ? keys : buffers[map.buffer], sizes.data(),
-                                                    strides.data(), map.box.data(), ones.data(), 0, swizzle, 2, 0);
-      if (!refused.empty())
-        throw std::runtime_error("tensor map: " + refused);
-    }
-    std::vector<const void *> pointers;
-    for (uint64_t &buffer : buffers)
-      pointers.push_back(&buffer);
-    for (int64_t &scalar : scalars)
-      pointers.push_back(&scalar);
-    pointers.push_back(&tiles);
-    pointers.push_back(&workspace);
-    for (ptxemu::TensorMap &map : maps)
-      pointers.push_back(&map);
-    const ptxemu::Kernel *kernel = module->find(launch.symbol);
-    if (!kernel)
-      throw std::runtime_error("no kernel '" + launch.symbol + "' in the PTX");
-    call.parameters = kernel->packPointers(pointers);
-    ptxemu::Result result = ptxemu::launch(*module, memory, call, options);
-    if (!result.errors.empty() || !result.warnings.empty())
-      throw std::runtime_error(launch.symbol + ":\n" + result.text());
-    if (stats)
-      *stats = result.stats;
-  }
+  buffers[Scores] = emulated::output(device, tiles * subject.keep * 4, "scores");
+  buffers[Entries] = emulated::output(device, tiles * subject.keep * 24, "entries");
+  buffers[Counts] = emulated::output(device, tiles * 8, "counts");
+  arguments.passed = buffers;
+  // Without rows there is no span.
+  arguments.passed[Keys] = chunks ? cases::makeSpanList(device, buffers[Keys], chunks) : input(asBytes(std::vector<int64_t>{0, 0, 0}), "span list");
+  emulated::run(device, instance, arguments);
+  if (stats)
+    *stats = device.results().back().stats;
 
   Lists lists;
   for (int64_t t = 0; t < tiles; ++t) {
     int64_t count;
-    memory.read(&count, buffers[Counts] + t * 8, 8);
+    device.read(&count, buffers[Counts] + t * 8, 8);
     if (count < 0 || count > subject.keep)
       throw std::runtime_error("tile " + std::to_string(t) + " counts " + std::to_string(count) + " documents");
     lists.emplace_back(count);
     for (int64_t i = 0; i < count; ++i) {
       Entry &entry = lists.back()[i];
-      memory.read(&entry.score, buffers[Scores] + (t * subject.keep + i) * 4, 4);
-      memory.read(&entry.number, buffers[Entries] + (t * subject.keep + i) * 24, 24);
+      device.read(&entry.score, buffers[Scores] + (t * subject.keep + i) * 4, 4);
+      device.read(&entry.number, buffers[Entries] + (t * subject.keep + i) * 24, 24);
     }
   }
   return lists;

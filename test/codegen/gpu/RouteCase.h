@@ -4,8 +4,8 @@
 
 #pragma once
 
+#include "Emulated.h"
 #include "codegen/gpu/templates/Route.h"
-#include "ptxemu/ptxemu.h"
 #include <optional>
 #include <string>
 #include <vector>
@@ -63,16 +63,15 @@ Lists exactLists(const Case &subject);
 /// An instance, compiled.
 class Program {
 public:
-  Program(const Case &subject, const msa::gpu::RouteInstance &instance, int sm);
+  Program(const Case &subject, const msa::gpu::RouteInstance &form, int sm);
 
-  const std::string &ptx() const { return text; }
+  const std::string &ptx() const { return instance.ptx; }
   /// Runs it on poisoned memory. `processors` bounds the grid of persistent kernels. Throws std::runtime_error with the emulator's reports. `stats` are those of
   /// the scan.
   Lists run(const Case &subject, const ptxemu::Options &options, unsigned processors, ptxemu::Stats *stats = nullptr) const;
 
 private:
-  std::string text;
-  std::vector<msa::gpu::Launch> launches;
+  cases::Instance instance;
 };
 
 /// Of a case, as the template sees it. Types live in `context`.

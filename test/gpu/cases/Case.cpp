@@ -225,6 +225,8 @@ std::vector<Call> makeCalls(Device &device, const Instance &instance, const Argu
       call.grid[0] = std::min(call.grid[0], device.gridLimit());
     if (launch.cluster > 1)
       call.grid[0] = (call.grid[0] + launch.cluster - 1) / launch.cluster * launch.cluster;
+    if (!call.grid[0] || !call.grid[1] || !call.grid[2])
+      continue;
     call.block = launch.block;
     call.cluster = launch.cluster;
     call.dynamicShared = launch.dynamicShared;
@@ -236,8 +238,7 @@ std::vector<Call> makeCalls(Device &device, const Instance &instance, const Argu
     call.arguments.push_back(argument(arguments.workspace));
     for (const TensorMap &map : launch.tensorMaps)
       call.arguments.push_back(device.encode(map, arguments.scalars, arguments.data.at(map.buffer)));
-    if (call.grid[0] && call.grid[1] && call.grid[2])
-      calls.push_back(std::move(call));
+    calls.push_back(std::move(call));
   }
   return calls;
 }

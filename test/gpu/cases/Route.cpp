@@ -67,7 +67,7 @@ std::vector<nlohmann::json> timedRoute(const Instance &instance) {
   std::vector<nlohmann::json> shapes;
   for (int64_t chunks : {156250, 1562500})
     for (int64_t m : {int64_t(1), int64_t(64)})
-      if (resident ? m <= tokens && (m > 1 || tokens <= 16) : m > tokens)
+      if (resident ? m <= tokens && (m > 1 || tokens <= 16) : m >= tokens)
         shapes.push_back({{"tokens", m}, {"chunks", chunks}});
   // A question of 1,024 tokens to a million tokens.
   if (!resident && tokens >= 256)
