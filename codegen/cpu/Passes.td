@@ -19,10 +19,11 @@ def LowerKernelsToVector : Pass<"lower-kernels-to-vector", "::mlir::ModuleOp"> {
 }
 
 def StoreAsIntegers : Pass<"store-as-integers", "::mlir::ModuleOp"> {
-  let summary = "keep i1 in memory as one byte each, and bf16 as its bits";
+  let summary = "keep i1 in memory as one byte each, bf16 and f8E4M3FN as their bits";
   let description = [{
     Gives every `memref` of `i1` inside `exec.kernel`s the element type `i8`, with
-    values 0 and 1, every one of `bf16` the element type `i16`, and converts at their loads and stores.
+    values 0 and 1, every one of `bf16` the element type `i16`, every one of `f8E4M3FN`
+    `i8`, and converts at their loads and stores.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::vector::VectorDialect"];
 }

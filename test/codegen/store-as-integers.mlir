@@ -33,3 +33,18 @@ exec.kernel @bf16(%in: memref<?xi8>, %out: memref<?xi8>, %n: index, %scratch: me
   memref.store %w, %y[%lo] : memref<?xf32>
   exec.end
 }
+
+// Tests that f8E4M3FN, which LLVM does not have, does so too.
+// CHECK-LABEL: exec.kernel @small
+// CHECK: %[[BITS:.*]] = vector.load {{.*}} : memref<?xi8>, vector<16xi8>
+// CHECK: arith.bitcast %[[BITS]] : vector<16xi8> to vector<16xf8E4M3FN>
+// CHECK: %[[STORED:.*]] = arith.bitcast %{{.*}} : vector<16xf8E4M3FN> to vector<16xi8>
+// CHECK: vector.store %[[STORED]], {{.*}} : memref<?xi8>, vector<16xi8>
+exec.kernel @small(%in: memref<?xi8>, %out: memref<?xi8>, %n: index, %scratch: memref<?xi8>, %lo: index, %hi: index) attributes {parameters = array<i32: 0, 1>, scratch_bytes = 0 : i64} {
+  %c0 = arith.constant 0 : index
+  %x = memref.view %in[%c0][%n] : memref<?xi8> to memref<?xf8E4M3FN>
+  %y = memref.view %out[%c0][%n] : memref<?xi8> to memref<?xf8E4M3FN>
+  %v = vector.load %x[%lo] : memref<?xf8E4M3FN>, vector<16xf8E4M3FN>
+  vector.store %v, %y[%lo] : memref<?xf8E4M3FN>, vector<16xf8E4M3FN>
+  exec.end
+}
