@@ -79,7 +79,7 @@ void Launcher::run(const Call &one, const std::string &ptx) {
 
 void Launcher::run(size_t launch, int64_t block, int64_t grid) {
   Call one = call(launch);
-  one.grid = {1, 1, 1};
+  one.grid = {one.cluster, 1, 1};
   static const std::regex registers(R"(%(n?)ctaid\.([xyz]))");
   std::string text;
   auto at = std::sregex_iterator(instance.ptx.begin(), instance.ptx.end(), registers);

@@ -30,7 +30,8 @@ public:
   void setTiles(int64_t tiles) { arguments.tiles = tiles; }
   uint64_t workspaceBytes() const;
 
-  /// Once all of that is said: the launches' number, and CTA `block` of `grid` (along x) of one of them, or all CTAs. Throws Error with the report.
+  /// Once all of that is said: the launches' number, and CTA `block` of `grid` (along x) of one of them, or all CTAs. Of clusters all CTAs are told to be
+  /// `block`, and tell each other apart by their ranks. Throws Error with the report.
   size_t launches() const { return instance.launches.size(); }
   void run(size_t launch, int64_t block, int64_t grid);
   void runAll(size_t launch);

@@ -11,7 +11,8 @@ void checkGemm(const Instance &instance) {
   const nlohmann::json &p = instance.parameters;
   Element type = element(p.at("element").get<std::string>()), resultType = element(p.at("result").get<std::string>());
   int64_t n = p.at("n").get<int64_t>(), k = p.at("k").get<int64_t>(), rows = p.at("rows").get<int64_t>(), columns = p.at("columns").get<int64_t>();
-  int64_t m = farBytes / (std::min(k * elementBytes(type), n * elementBytes(resultType))) / rows * rows;
+  int64_t cluster = instance.launches.at(0).cluster, high = rows * cluster; // the CTAs of a cluster have rows below each other
+  int64_t m = farBytes / (std::min(k * elementBytes(type), n * elementBytes(resultType))) / high * high;
   Launcher launcher(instance);
   launcher.reserve("lhs", m * k * elementBytes(type));
   launcher.reserve("rhs", (n + 15) / 16 * 16 * k * elementBytes(type));
@@ -23,7 +24,7 @@ void checkGemm(const Instance &instance) {
   launcher.put("lhs", (m - rows) * k * elementBytes(type), lhs);
   launcher.put("rhs", 0, rhs);
   int64_t tiles = m / rows * ((n + columns - 1) / columns), first = (n - 1) / columns * columns;
-  launcher.run(0, tiles - 1, tiles);
+  launcher.run(0, tiles - cluster, tiles);
   for (int64_t i = 0; i < rows; i += rows - 1) {
     std::vector<double> want, slack;
     for (int64_t j = first; j < n; ++j) {
