@@ -131,12 +131,27 @@ void addGemm(std::vector<Entry> &entries) {
     }
 }
 
+/// What the compiler takes for 4,096 rows and for few.
 void addTimedGemm(std::vector<Entry> &entries) {
-  using Form = GemmInstance::Form;
-  add(entries, 90, "bf16", "bf16", {Form::Hopper, 128, 256, 64, 4, 1, 2}, 4096, 4096);
-  add(entries, 90, "f8E4M3FN", "bf16", {Form::Hopper, 128, 128, 128, 4, 1}, 4096, 4096);
-  add(entries, 90, "bf16", "bf16", {Form::Skinny, 16, 64, 16, 4, 2}, 4096, 4096);
-  add(entries, 80, "bf16", "bf16", {Form::Ampere, 128, 128, 32, 4, 1}, 4096, 4096);
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  auto choices = [&](int sm, const char *element) {
+    GemmProblem problem;
+    problem.element = type(&context, element);
+    problem.result = BFloat16Type::get(&context);
+    problem.n = problem.k = 4096;
+    problem.rows = Term::scalar(0);
+    problem.buffers = 3;
+    problem.scalars = 1;
+    llvm::Expected<std::vector<GemmChoice>> all = pickGemm(problem, GPUTarget{sm});
+    if (!all)
+      llvm::report_fatal_error(all.takeError());
+    for (const GemmChoice &choice : *all)
+      if (!choice.below || choice.instance.form == GemmInstance::Form::Skinny)
+        add(entries, sm, element, "bf16", choice.instance, problem.n, problem.k);
+  };
+  choices(90, "bf16");
+  choices(90, "f8E4M3FN");
+  choices(80, "bf16");
 }
 
 } // namespace instances
