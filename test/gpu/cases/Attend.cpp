@@ -55,10 +55,11 @@ nlohmann::json attendShape(const Instance &instance, Size size) {
     keys = std::max((splits > 1 ? std::max<int64_t>(splits / 4, 2) : 2 * stages) * block + block / 2 + 5, queries);
   } else {
     queries = decodes || splits > 1 ? tile : 4 * tile;
-    keys = std::max((decodes ? splits : splits > 1 ? 3 * splits : 4 * stages) * block, queries);
+    // As many blocks a tile, of which the last is partly hidden, as causal documents of 4,096 tokens have on average.
+    keys = std::max((decodes ? splits : splits > 1 ? 3 * splits : 8 * stages) * block, queries);
   }
   if (documents)
-    queries = keys = small ? std::min(keys, 4 * tile + 5) : 16 * block; // most blocks of a tile whole, as in long documents
+    queries = keys = small ? std::min(keys, 4 * tile + 5) : 32 * block;
   return {{"batches", batches}, {"queries", queries}, {"keys", keys}, {"documents", documents ? small ? -1 : 1 : 0}};
 }
 
