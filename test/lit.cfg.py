@@ -32,6 +32,10 @@ def python_has(module):
 
 if python_has("onnx"):
     config.available_features.add("onnx-python")
+# What Python loads a sanitized library into.
+if "address" in config.msa_sanitize:
+    found = subprocess.run([config.c_compiler, "-print-file-name=libclang_rt.asan-x86_64.so"], capture_output=True, text=True).stdout.strip()
+    config.environment["MSA_SANITIZER_RUNTIME"] = found if os.path.isabs(found) else ""
 with open("/proc/cpuinfo") as info:
     flags = info.read()
 if all(f in flags for f in ("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd")):

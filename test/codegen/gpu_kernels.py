@@ -12,6 +12,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -22,7 +23,18 @@ MESSAGE = 1 << 16
 instructions = 0  # warp instructions of all launches
 
 
+def preload_sanitizer():
+    """Starts this program again with the sanitizer's runtime in it, if the emulator was built with one and it is not: a library cannot bring it along."""
+    runtime = os.environ.pop("MSA_SANITIZER_RUNTIME", "")
+    if not runtime:
+        return
+    if os.environ.pop("LD_PRELOAD", "") != runtime:  # programs that this one starts have their own
+        os.environ.update(LD_PRELOAD=runtime, MSA_SANITIZER_RUNTIME=runtime)
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
 def load_emulator():
+    preload_sanitizer()
     folder = os.path.dirname(os.path.dirname(os.path.realpath(RUNNER)))
     library = ctypes.CDLL(os.environ.get("MSA_EMULATOR", os.path.join(folder, "lib", "libgpu-emulator.so")))
     for name, result in (("module", ctypes.c_void_p), ("memory", ctypes.c_void_p), ("allocate", ctypes.c_uint64), ("launch", ctypes.c_int)):
