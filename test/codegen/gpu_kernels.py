@@ -33,8 +33,11 @@ def preload_sanitizer():
         os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
-def load_emulator():
+if "cuda" in os.environ.get("MSA_KERNEL_VARIANTS", ""):
     preload_sanitizer()
+
+
+def load_emulator():
     folder = os.path.dirname(os.path.dirname(os.path.realpath(RUNNER)))
     library = ctypes.CDLL(os.environ.get("MSA_EMULATOR", os.path.join(folder, "lib", "libgpu-emulator.so")))
     for name, result in (("module", ctypes.c_void_p), ("memory", ctypes.c_void_p), ("allocate", ctypes.c_uint64), ("launch", ctypes.c_int)):
