@@ -32,11 +32,13 @@ TEST(Elements, HaveSizesAndNames) {
   EXPECT_EQ(msa_element_size(MSA_F32), 4u);
   EXPECT_EQ(msa_element_size(MSA_BF16), 2u);
   EXPECT_EQ(msa_element_size(MSA_BOOL), 1u);
-  EXPECT_EQ(msa_element_size(msa_element_type(13)), 0u);
+  EXPECT_EQ(msa_element_size(MSA_F8E4M3FN), 1u);
+  EXPECT_EQ(msa_element_size(msa_element_type(14)), 0u);
   EXPECT_STREQ(msa_element_name(MSA_U64), "u64");
-  EXPECT_STREQ(msa_element_name(msa_element_type(13)), "unknown");
+  EXPECT_STREQ(msa_element_name(MSA_F8E4M3FN), "f8e4m3fn");
+  EXPECT_STREQ(msa_element_name(msa_element_type(14)), "unknown");
   static_assert(MSA_BOOL == int(msa::schema::ElementType::BOOL) && MSA_F64 == int(msa::schema::ElementType::F64) &&
-                MSA_U8 == int(msa::schema::ElementType::U8));
+                MSA_U8 == int(msa::schema::ElementType::U8) && MSA_F8E4M3FN == int(msa::schema::ElementType::F8E4M3FN));
 }
 
 TEST(RuntimeHandle, LogsWhatItLoads) {
