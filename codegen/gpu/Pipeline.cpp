@@ -42,11 +42,11 @@ void msa::gpu::wait(KernelBuilder &k, Expr barrier, Expr parity, bool ofCluster)
         {barrier.value(), parity.value()}, Effect::Memory);
 }
 
-/// Lane i arrives in CTA i of the cluster, where `condition` holds.
+/// Lane i arrives in CTA i of the cluster, where `condition` holds, which may for the first lanes alone.
 static void arriveInAll(KernelBuilder &k, unsigned cluster, Expr condition, Expr barrier) {
   Expr there = k.clusterAddress(barrier, k.min(k.lane(), k.constant(cluster - 1)));
   k.ptx("{\n.reg .pred p;\nsetp.ne.b32 p, $1, 0;\n@p mbarrier.arrive.release.cluster.shared::cluster.b64 _, [$0];\n}", {},
-        {there.value(), k.toI32(condition & (k.lane() < k.constant(cluster))).value()}, Effect::Memory);
+        {there.value(), k.toI32(condition).value()}, Effect::Memory);
 }
 
 //===--- Rings. ---===//
@@ -89,16 +89,17 @@ void Ring::acquire(const Cursor &at, Expr bytes) const {
 }
 
 void Ring::wait(const Cursor &at) const { msa::gpu::wait(*k, full(at), at.parity); }
-void Ring::release(const Cursor &at) const {
+/// The lanes that release: one for each CTA whose ring goes round with this one.
+Expr Ring::releasing() const { return cluster > 1 ? k->lane() < k->constant(cluster) : k->lane() == 0; }
+
+void Ring::arriveEmpty(Expr condition, const Cursor &at) const {
   if (cluster > 1)
-    return arriveInAll(*k, cluster, k->constant(1) == 1, empty(at));
-  arriveIf(*k, k->lane() == 0, empty(at));
+    arriveInAll(*k, cluster, condition, empty(at));
+  else
+    arriveIf(*k, condition, empty(at));
 }
-void Ring::releaseIf(Expr condition, const Cursor &at) const {
-  if (cluster > 1)
-    return arriveInAll(*k, cluster, condition, empty(at));
-  arriveIf(*k, (k->lane() == 0) & condition, empty(at));
-}
+void Ring::release(const Cursor &at) const { arriveEmpty(releasing(), at); }
+void Ring::releaseIf(Expr condition, const Cursor &at) const { arriveEmpty(releasing() & condition, at); }
 Expr Ring::part(const Cursor &at, unsigned index) const { return k->sharedAddress(slab) + at.stage * stride + offsets[index]; }
 
 void Ring::init() const {

@@ -90,6 +90,9 @@ public:
   void init() const;
 
 private:
+  Expr releasing() const;
+  void arriveEmpty(Expr condition, const Cursor &at) const;
+
   KernelBuilder *k;
   unsigned stageCount, cluster;
   llvm::SmallVector<int64_t> offsets; ///< of parts in a stage

@@ -11,16 +11,14 @@
 //     load lhs and rhs slabs            for slab: wait for a full stage; sums += lhs slab x rhs slab; release the stage before
 //                                       epilogue, store
 //
-// One group of wgmma stays in flight over the loop's edge, so that the tensor cores have the next one queued: a stage is released when
-// the next stage's group was issued. Weights come as their panels, N-major with a 32-byte swizzle: a box of `columns / 16` panels lands as
+// Weights come as their panels, N-major with a 32-byte swizzle: a box of `columns / 16` panels lands as
 // one operand. CTAs of a cluster compute tiles below each other, for which slabs of rhs are the same: each loads its share of them into all, so that L2
 // gives them once a cluster. f8E4M3FN sums lose bits inside the tensor core, and are added to f32 registers every 128 of K.
 //
 //===----------------------------------------------------------------------===//
 
-#include "codegen/gpu/Fragments.h"
-#include "codegen/gpu/Pipeline.h"
 #include "codegen/gpu/templates/Gemm.h"
+#include "codegen/gpu/templates/SlabProduct.h"
 
 using namespace mlir;
 using namespace msa::gpu;
@@ -82,12 +80,10 @@ private:
     bool whole = problem.n % instance.columns == 0;
     Cursor at = ring.begin();
     forGemmTiles(k, rows, problem, instance, State(at), [&](Expr row, Expr column) {
-      Fragment sums(k, instance.columns);
-      if (type == Multiplicand::E4M3)
-        multiplyPromoting(sums, warpgroup, at);
-      else
-        multiply(sums, warpgroup, at);
-      epilogue.store(sums, row + warpgroup * 64 + k.warpInGroup() * 16, rows, column, whole);
+      SmallVector<Fragment, 0> sums(1, Fragment(k, instance.columns));
+      multiplySlabs(k, ring, at, slabs, sums, type == Multiplicand::E4M3,
+                    [&](MutableArrayRef<Fragment> to, const Cursor &from, Expr, bool add) { issue(to[0], warpgroup, from, add); });
+      epilogue.store(sums[0], row + warpgroup * 64 + k.warpInGroup() * 16, rows, column, whole);
     });
   }
 
@@ -98,36 +94,6 @@ private:
     for (unsigned step = 0; step < lhs.steps(); ++step)
       wgmma(k, sums, type, a, b, step, add || step > 0);
     wgmmaCommit(k);
-  }
-
-  void multiply(Fragment &sums, Expr warpgroup, Cursor &at) {
-    Cursor before = at;
-    k.pin(sums);
-    k.forLoop(k.constant(slabs), State(sums, at, before), [&](Expr slab) {
-      ring.wait(at);
-      issue(sums, warpgroup, at, true);
-      wgmmaWait(k, 1);
-      ring.releaseIf(slab != 0, before);
-      before = at;
-      at.advance();
-    });
-    wgmmaWait(k, 0);
-    k.pin(sums);
-    ring.release(before);
-  }
-
-  void multiplyPromoting(Fragment &sums, Expr warpgroup, Cursor &at) {
-    k.forLoop(k.constant(slabs), State(sums, at), [&](Expr) {
-      Fragment part(k, instance.columns);
-      ring.wait(at);
-      issue(part, warpgroup, at, false);
-      wgmmaWait(k, 0);
-      k.pin(part);
-      ring.release(at);
-      for (unsigned i = 0; i < sums.size(); ++i)
-        sums[i] += part[i];
-      at.advance();
-    });
   }
 
   KernelBuilder &k;

@@ -21,10 +21,9 @@ std::string RouteInstance::name() const {
 //===--- Which instances. ---===//
 
 /// Loads that a lane keeps in flight: a divisor of the steps of a key, so that they run on over rows' ends.
-static unsigned directStages(const RouteProblem &problem, unsigned tokens, bool resident) {
+static unsigned directStages(const RouteProblem &problem, unsigned tokens) {
   int64_t steps = problem.row / (isE4M3(problem.element) ? 64 : 32);
-  // 96 or 64 KiB on a multiprocessor; registers for 8-bit keys' elements and for a query that comes from L2 leave less.
-  unsigned most = tokens <= 8 ? 6 : resident || !isE4M3(problem.element) ? 4 : 2;
+  unsigned most = tokens <= 8 ? 6 : 4; // 96 or 64 KiB on a multiprocessor
   for (unsigned stages = most; stages > 1; --stages)
     if (steps % stages == 0)
       return stages;
@@ -58,7 +57,7 @@ llvm::Expected<std::vector<RouteChoice>> msa::gpu::pickRoute(const RouteProblem 
 
   std::vector<RouteChoice> choices;
   auto direct = [&](unsigned tokens, bool resident) {
-    return RouteInstance{RouteInstance::Form::Direct, tokens, resident, directStages(problem, tokens, resident)};
+    return RouteInstance{RouteInstance::Form::Direct, tokens, resident, directStages(problem, tokens)};
   };
   int64_t limit = (target.sm >= 90 ? 227 : 99) * 1024 - 4096 - problem.keep * 20;
   auto add = [&](unsigned tokens, RouteInstance instance) { choices.push_back({int64_t(tokens) + 1, instance}); };

@@ -17,8 +17,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "codegen/gpu/Pipeline.h"
 #include "codegen/gpu/templates/RouteDocuments.h"
+#include "codegen/gpu/templates/SlabProduct.h"
 
 using namespace mlir;
 using namespace msa::gpu;
@@ -125,38 +125,6 @@ private:
     wgmmaCommit(k);
   }
 
-  void multiply(SmallVector<Fragment, 0> &sums, Expr warpgroup, Cursor &at) {
-    Cursor before = at;
-    k.pin(sums);
-    k.forLoop(k.constant(slabs), State(sums, at, before), [&](Expr slab) {
-      ring.wait(at);
-      issue(sums, warpgroup, at, slab, /*add=*/true);
-      wgmmaWait(k, 1);
-      ring.releaseIf(slab != 0, before);
-      before = at;
-      at.advance();
-    });
-    wgmmaWait(k, 0);
-    k.pin(sums);
-    ring.release(before);
-  }
-
-  /// While one warpgroup adds, the other's products are under way.
-  void multiplyPromoting(SmallVector<Fragment, 0> &sums, Expr warpgroup, Cursor &at) {
-    k.forLoop(k.constant(slabs), State(sums, at), [&](Expr slab) {
-      SmallVector<Fragment, 0> parts(rowTiles(), Fragment(k, instance.tokens));
-      ring.wait(at);
-      issue(parts, warpgroup, at, slab, /*add=*/false);
-      wgmmaWait(k, 0);
-      k.pin(parts);
-      ring.release(at);
-      for (auto [sum, part] : llvm::zip(sums, parts))
-        for (unsigned i = 0; i < sum.size(); ++i)
-          sum[i] += part[i];
-      at.advance();
-    });
-  }
-
   Expr rowInBlock(Expr warpgroup, unsigned tile, unsigned half) {
     return warpgroup * static_cast<int>(64 * rowTiles()) + k.warpInGroup() * 16 + Fragment::row(k, half) + static_cast<int>(64 * tile);
   }
@@ -176,10 +144,9 @@ private:
           }
       k.forLoop(groups, State(at, scores), [&](Expr group) {
         SmallVector<Fragment, 0> sums(rowTiles(), Fragment(k, instance.tokens));
-        if (promotes)
-          multiplyPromoting(sums, warpgroup, at);
-        else
-          multiply(sums, warpgroup, at);
+        multiplySlabs(k, ring, at, slabs, sums, promotes, [&](MutableArrayRef<Fragment> to, const Cursor &from, Expr slab, bool add) {
+          issue(to, warpgroup, from, slab, add);
+        });
         RouteQuery::Columns of = columns ? *columns : RouteQuery::Columns(query, group);
         for (unsigned tile = 0; tile < rowTiles(); ++tile)
           for (unsigned half = 0; half < 2; ++half)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //===- RouteQuery.h - a query as tensor cores take it ---------------------===//
 //
-// Tokens are taken in groups. A group's image holds pieces of 16 bytes, consecutive elements of one part of one token; a form says where a piece lies. It is made in shared memory by each CTA, or in the workspace by a launch of its own, one CTA a group. Tokens that the mask leaves
+// Tokens are taken in groups. A group's image holds pieces of 16 bytes, consecutive elements of one part of one token; a form says where a piece
+// lies. It is made in shared memory by each CTA, or in the workspace by a launch of its own, one CTA a group. Tokens that the mask leaves
 // out are as good as absent: their columns are not looked at.
 //
 //===----------------------------------------------------------------------===//
